@@ -1,0 +1,6 @@
+"""The `uploads` command."""
+
+from service.cli import main
+
+if __name__ == "__main__":
+    main()

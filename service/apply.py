@@ -1,0 +1,186 @@
+"""The one transaction that is a job's whole effect.
+
+claim · savepoint · insert the new rows · take the heads · delete the older rows · count · close · commit.
+The new rows go in first, so readers never see a gap and the scope is locked for the delete alone. This
+module owns the transaction: nothing that it calls commits.
+"""
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.catalogue import EntryType, entry_type
+from service.db import entries, factors, ledger, modules, scopes
+from service.db.ledger import Line
+from service.domain import Job, Outcome, Reason, Record, ReplaceScope, Result, SourceCounts, WriteMode
+from service.errors import MemberTaken
+from service.events import COMPLETED, UploadCompleted, completion_id, to_record
+from service.prepare.check import EntryChecker
+from service.prepare.prepare import save_rejects
+from service.prepare.store import Store
+from service.prepare.upload import Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Where completion events go, and who they say they come from."""
+
+    topic: str
+    source: str
+
+
+async def begin(engine: AsyncEngine, job: Job, outbox: Outbox) -> Line:
+    """Count an attempt at the job, in a transaction of its own so that a rollback forgets none.
+
+    A line with an event is final: the job ended before, and this event answers it. Raises `JobIdConflict`.
+    """
+    async with engine.begin() as conn:
+        return await ledger.begin(conn, job, topic=outbox.topic, now=datetime.now(UTC))
+
+
+async def apply(engine: AsyncEngine, job: Job, upload: Upload, store: Store, outbox: Outbox) -> Line:
+    """Write the upload's rows and end the job, or end it with the tables unchanged; its final line.
+
+    Raises `MemberTaken` where the upload must be prepared again, and whatever the database raises; then
+    nothing has happened.
+    """
+    async with engine.begin() as conn:
+        line = await ledger.claim(conn, job, topic=outbox.topic)
+        if line.event is not None:
+            return line
+        savepoint = await conn.begin_nested()
+        result = await _effect(conn, job, upload, store)
+        await (savepoint.commit() if result.outcome.changes_rows else savepoint.rollback())
+        return await _close(conn, job, line, result, outbox)
+
+
+async def reject(engine: AsyncEngine, job: Job, reason: Reason, outbox: Outbox) -> Line:
+    """End a job that was refused before its first row; its final line."""
+    async with engine.begin() as conn:
+        line = await ledger.claim(conn, job, topic=outbox.topic)
+        if line.event is not None:
+            return line
+        return await _close(conn, job, line, Result(Outcome.REJECTED, reason=reason), outbox)
+
+
+async def _close(conn: AsyncConnection, job: Job, line: Line, result: Result, outbox: Outbox) -> Line:
+    now = datetime.now(UTC)
+    event = completion_event(job, line, result, outbox, now)
+    await ledger.close(conn, job, result, event, now=now)
+    return replace(line, outcome=result.outcome, event=event)
+
+
+def completion_event(job: Job, line: Line, result: Result, outbox: Outbox, now: datetime) -> Record:
+    """The record that tells everyone how the job ended."""
+    body = UploadCompleted.of(job, result, attempts=line.attempts, started_at=line.first_started_at, finished_at=now)
+    return to_record(
+        body,
+        topic=outbox.topic,
+        kind=COMPLETED,
+        event_id=completion_id(job.job_id),
+        at=now,
+        source=outbox.source,
+        key=job.key,
+    )
+
+
+async def _effect(conn: AsyncConnection, job: Job, upload: Upload, store: Store) -> Result:
+    write = factors.stage if job.is_factors else entries.insert
+    async with aclosing(upload.records()) as records:
+        written = await write(conn, records)
+    upload.progress.stage = "replacing"
+    found = await _found(job, upload, store)
+    if upload.reason is not None:
+        return replace(found, outcome=Outcome.REJECTED, reason=upload.reason)
+    if written != upload.tally.processed:
+        raise RuntimeError(f"{written} rows were written of {upload.tally.processed} good ones")
+    return await (_settle_factors if job.is_factors else _settle_entries)(conn, job, upload, found)
+
+
+async def _found(job: Job, upload: Upload, store: Store) -> Result:
+    """What reading the upload has shown, whatever becomes of it."""
+    tally = upload.tally
+    return Result(
+        Outcome.SUPERSEDED,
+        rows_total=tally.total,
+        rows_skipped=tally.skipped,
+        row_errors=tuple(tally.errors),
+        reject_file=await save_rejects(job, upload, store),
+    )
+
+
+async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found: Result) -> Result:
+    kind, type_id = entry_type(job.data_entry_type_id), job.data_entry_type_id
+    checker = upload.checker
+    if not isinstance(checker, EntryChecker):
+        raise TypeError("entries are checked by an EntryChecker")
+    deleted: Mapping[int, int] = {}
+    if job.mode is WriteMode.REPLACE:
+        scope = await _scope(conn, job, kind, checker)
+        newer = await scopes.take_heads(conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence)
+        if newer is not None:
+            return replace(found, superseded_by=newer)
+    if kind.unique is not None:
+        await _check_members(conn, job, kind.unique, checker)
+    if job.mode is WriteMode.REPLACE:
+        deleted = await scopes.delete_by_source(conn, scope, type_id, job.source, keep_job_id=job.job_id)
+    affected = checker.affected | deleted.keys()
+    counts = await scopes.count_by_source(conn, affected, type_id)
+    return replace(
+        found,
+        outcome=_success(upload),
+        rows_processed=upload.tally.processed,
+        sources=_source_lines(job, counts, deleted=sum(deleted.values()), inserted=upload.tally.processed),
+        affected_modules=tuple(sorted(affected)),
+    )
+
+
+async def _scope(conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker) -> set[int]:
+    """The modules in which a replace job replaces: those with a valid row, or all of the year."""
+    if job.replace_scope is ReplaceScope.YEAR:
+        return checker.affected | await modules.calculator_modules(conn, job.year, kind.module_type_id)
+    return checker.affected
+
+
+async def _check_members(conn: AsyncConnection, job: Job, key: str, checker: EntryChecker) -> None:
+    """Make sure, under a lock that the jobs of all sources share, that no id got in twice meanwhile."""
+    await scopes.lock_members(conn, checker.affected, job.data_entry_type_id)
+    replaced = job.source if job.mode is WriteMode.REPLACE else None
+    held = await entries.held_ids(
+        conn, checker.affected, job.data_entry_type_id, key, job_id=job.job_id, replaced=replaced
+    )
+    if any(value in held.get(module_id, ()) for module_id, value in checker.taken):
+        raise MemberTaken
+
+
+async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found: Result) -> Result:
+    newer = await factors.take_head(conn, job.data_entry_type_id, job.year, job_id=job.job_id, fence=job.fence)
+    if newer is not None:
+        return replace(found, superseded_by=newer)
+    counts = await factors.replace(
+        conn,
+        job.data_entry_type_id,
+        job.year,
+        job_id=job.job_id,
+        kept=upload.tally.identities_of_bad_rows,
+    )
+    return replace(found, outcome=_success(upload), rows_processed=upload.tally.processed, factors=counts)
+
+
+def _success(upload: Upload) -> Outcome:
+    return Outcome.PARTIAL if upload.tally.skipped else Outcome.SUCCEEDED
+
+
+def _source_lines(
+    job: Job, counts: Mapping[int | None, int], *, deleted: int, inserted: int
+) -> tuple[SourceCounts, ...]:
+    """A line for every source present: the job's own first, unknown origin last."""
+    own = job.source.value
+    others = sorted((source for source in counts if source != own), key=lambda source: (source is None, source))
+    return (
+        SourceCounts(own, deleted, inserted, counts[own]),
+        *(SourceCounts(source, 0, 0, counts[source]) for source in others),
+    )

@@ -1,0 +1,173 @@
+"""Kafka, as the service talks to it: how to connect, the producer, and the topics it creates."""
+
+import asyncio
+import ssl
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError, for_code
+from faststream.kafka import KafkaBroker
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from prometheus_client import CollectorRegistry
+
+from service.domain import Position, ProviderType, Record
+from service.errors import BrokerAway, Environment
+from service.settings import KafkaSettings
+from service.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+RECORD_BYTES = 2 * 2**20
+"""The largest record sent or kept: a job of 1 MiB, and a dead letter's headers on top of it."""
+
+
+class RecordRefused(Environment):
+    """The broker refuses a record for its size; raise `max.message.bytes` of the topic to 2 MiB."""
+
+    code = "record_refused"
+
+
+def connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """How any aiokafka client reaches the broker."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol in {"SSL", "SASL_SSL"}:
+        options["ssl_context"] = _ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        password = kafka.sasl_password
+        options |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": password and password.get_secret_value(),
+        }
+    return options
+
+
+def consumer_broker(kafka: KafkaSettings, registry: CollectorRegistry, *, grace: float) -> KafkaBroker:
+    """FastStream's broker, for consuming alone: what is sent goes through `Producer`."""
+    return KafkaBroker(
+        connection(kafka)["bootstrap_servers"],
+        security=_security(kafka),
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        graceful_timeout=grace,
+        apply_types=False,
+        logger=None,
+        client_id="carbon-uploads",
+        middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name="carbon-uploads")],
+    )
+
+
+def _security(kafka: KafkaSettings) -> BaseSecurity | None:
+    use_ssl = kafka.security_protocol in {"SSL", "SASL_SSL"}
+    context = _ssl_context(kafka) if use_ssl else None
+    if not kafka.security_protocol.startswith("SASL"):
+        return BaseSecurity(ssl_context=context, use_ssl=True) if use_ssl else None
+    login = _LOGINS[kafka.sasl_mechanism]
+    password = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""
+    return login(kafka.sasl_username or "", password, ssl_context=context, use_ssl=use_ssl)
+
+
+_LOGINS: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
+    "PLAIN": SASLPlaintext,
+    "SCRAM-SHA-256": SASLScram256,
+    "SCRAM-SHA-512": SASLScram512,
+}
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=kafka.ssl_cafile)
+    if kafka.ssl_certfile:
+        context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+    return context
+
+
+class Producer:
+    """Sends records exactly as they are, a null value included, and waits for the broker's ack."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect. Raises `KafkaError` where no broker answers."""
+        producer = AIOKafkaProducer(
+            **connection(self._kafka),
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=RECORD_BYTES,
+        )
+        await producer.start()
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Disconnect; harmless where nothing was connected."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def publish(self, record: Record) -> Position:
+        """Send one record. Raises `BrokerAway`, or `RecordRefused` where the broker will never take it."""
+        if self._producer is None:
+            raise BrokerAway("The producer is not connected.")
+        try:
+            sent = await self._producer.send_and_wait(
+                record.topic, record.value, key=record.key, headers=list(record.headers)
+            )
+        except MessageSizeTooLargeError as error:
+            raise RecordRefused(f"Topic {record.topic}.") from error
+        except KafkaError as error:
+            raise BrokerAway(f"Publishing to {record.topic} failed: {type(error).__name__}.") from error
+        return Position(sent.partition, sent.offset)
+
+
+async def ensure_topics(kafka: KafkaSettings, topics: Topics) -> None:
+    """Create the topics that do not exist; those that do are left as they are.
+
+    Raises `KafkaError` where the broker is away. A broker that refuses to create topics is believed to
+    have them, or to make them on first use.
+    """
+    admin = AIOKafkaAdminClient(**connection(kafka))
+    await admin.start()
+    try:
+        missing = set(_configs(topics)) - set(await admin.list_topics())
+        for name in sorted(missing):
+            await _create(admin, name, kafka, _configs(topics)[name])
+    finally:
+        await admin.close()
+
+
+def _configs(topics: Topics) -> dict[str, dict[str, str]]:
+    """Every topic with its own settings; dead letters are evidence, kept without limit."""
+    wide = {"max.message.bytes": str(RECORD_BYTES)}
+    forever = wide | {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    jobs = {topics.jobs(provider_type): wide for provider_type in ProviderType}
+    return jobs | {topics.completed: wide, topics.progress: {}, topics.dead_letter: forever}
+
+
+async def _create(admin: AIOKafkaAdminClient, name: str, kafka: KafkaSettings, config: dict[str, str]) -> None:
+    topic = NewTopic(name, kafka.partitions, kafka.replication_factor, topic_configs=config)
+    response = await admin.create_topics([topic])
+    for _, code, *_rest in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            log.warning("topic_not_created", topic=name, reason=error.__name__)
+        elif not code:
+            log.info("topic_created", topic=name, partitions=kafka.partitions)
+
+
+async def wait_for_broker(kafka: KafkaSettings, topics: Topics, *, every: float) -> None:
+    """Wait until the broker answers and has the topics; says so once a while."""
+    while True:
+        try:
+            await ensure_topics(kafka, topics)
+        except (KafkaError, OSError) as error:
+            log.warning("waiting_for_kafka", reason=type(error).__name__, servers=kafka.bootstrap_servers)
+            await asyncio.sleep(every)
+        else:
+            return

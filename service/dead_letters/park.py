@@ -1,0 +1,76 @@
+"""Park a record: into the table and the dead-letter topic, and tell whoever waits for the job."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service import __version__
+from service.announce import Publish
+from service.db import dead_letters
+from service.dead_letters.letter import Failure, Incoming, headers, replay_headers
+from service.domain import Record
+from service.events import PARKED, UploadParked, to_record
+from service.topics import Topics
+
+
+async def park(
+    engine: AsyncEngine, publish: Publish, topics: Topics, source: str, incoming: Incoming, failure: Failure
+) -> bool:
+    """Put the record, byte for byte, into the dead-letter topic; its row commits after the broker's ack.
+
+    False where an earlier delivery of it was parked already; the event goes out again all the same. Only
+    after this may the offset be committed. Raises what the database or the broker raises; the
+    caller then holds the offset, and nothing is dropped.
+    """
+    letter_id = incoming.dead_letter_id
+    async with engine.begin() as conn:
+        is_new = await dead_letters.insert(conn, _row(incoming, failure))
+        if is_new:
+            letter = Record(topics.dead_letter, incoming.record.key, incoming.record.value, headers(incoming, failure))
+            position = await publish(letter)
+            await dead_letters.note_position(conn, letter_id, partition=position.partition, offset=position.offset)
+    if failure.job is not None:
+        await publish(_event(topics.completed, source, incoming, failure))
+    return is_new
+
+
+def _event(topic: str, source: str, incoming: Incoming, failure: Failure) -> Record:
+    job = failure.job
+    if job is None:
+        raise ValueError("without a job nobody can be told")
+    letter_id = incoming.dead_letter_id
+    body = UploadParked(
+        job_id=job.job_id,
+        provider_type=job.provider_type.value,
+        code=failure.error.code,
+        message=failure.error.message,
+        dead_letter_id=letter_id,
+    )
+    return to_record(body, topic=topic, kind=PARKED, event_id=letter_id, at=failure.last_at, source=source, key=job.key)
+
+
+def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
+    job, earlier = failure.job, replay_headers(incoming.record.headers)
+    return {
+        "id": incoming.dead_letter_id,
+        "original_topic": incoming.record.topic,
+        "original_partition": incoming.partition,
+        "original_offset": incoming.offset,
+        "original_timestamp": incoming.timestamp,
+        "consumer_group": incoming.group,
+        "job_id": job and job.job_id,
+        "provider_type": incoming.provider_type.value,
+        "data_entry_type_id": job and job.data_entry_type_id,
+        "year": job and job.year,
+        "modules": [job.carbon_report_module_id] if job and job.carbon_report_module_id else None,
+        "code": failure.error.code,
+        "stage": failure.stage,
+        "exception_class": type(failure.cause or failure.error).__name__,
+        "message": failure.error.message,
+        "attempts": failure.attempts,
+        "first_failed_at": failure.first_at,
+        "parked_at": failure.last_at,
+        "service_version": __version__,
+        "replay_count": int(earlier.get("replay-count", "0")),
+        "replay_of": UUID(earlier["replay-of"]) if "replay-of" in earlier else None,
+    }

@@ -1,0 +1,48 @@
+"""One topic's lane: the job in hand, and who must wait for it to end."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+
+
+class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The consumer of one topic handles one record at a time; a rebalance waits until it has ended.
+
+    A job that only waits for its next try is given up at once instead: whoever gets the
+    partition tries it again.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.in_hand = asyncio.Lock()
+        self._leaving = asyncio.Event()
+        self._tries: dict[TopicPartition, tuple[int, int]] = {}
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+        """Hold the rebalance until the job in hand has ended and its offset is committed."""
+        self._leaving.set()
+        async with self.in_hand:
+            self._tries.clear()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+        """Take up work again."""
+        self._leaving.clear()
+
+    def leave(self) -> None:
+        """Give up waiting, here and in every pause to come: the process is about to stop."""
+        self._leaving.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait that long; False at once when the partition is wanted elsewhere or the process stops."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._leaving.wait(), seconds)
+        return not self._leaving.is_set()
+
+    def count_try(self, partition: TopicPartition, offset: int) -> int:
+        """How often this record was tried here in a row, this time included."""
+        last_offset, tries = self._tries.get(partition, (offset, 0))
+        tries = tries + 1 if last_offset == offset else 1
+        self._tries[partition] = (offset, tries)
+        return tries

@@ -1,0 +1,86 @@
+"""The way of one job, top to bottom: begin, prepare, apply, announce."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.announce import Publish, announce
+from service.apply import Outbox, apply, begin, reject
+from service.db.ledger import Line
+from service.domain import Job, Reason
+from service.errors import BrokerAway, Refusal
+from service.events import progress_record
+from service.prepare.prepare import Workshop, prepare
+from service.prepare.upload import Progress
+
+Step = Literal["begin", "fetch", "prepare", "apply", "announce"]
+
+
+@dataclass(slots=True)
+class Journey:
+    """Where a job is on its way; what went wrong is told with the step that it went wrong in."""
+
+    step: Step = "begin"
+    attempts: int = 1
+    first_started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What a job meets on its way; one for a process."""
+
+    engine: AsyncEngine
+    workshop: Workshop
+    publish: Publish
+    outbox: Outbox
+    progress_topic: str
+    progress_interval: float
+
+    async def go(self, job: Job, journey: Journey) -> Line:
+        """Take a job to its end and tell everyone; its final line in the ledger.
+
+        A job that ended before is answered with its first event. Whatever is raised, the tables are
+        unchanged or the job has ended, and coming back with the same job is safe.
+        """
+        line = await begin(self.engine, job, self.outbox)
+        journey.attempts, journey.first_started_at = line.attempts, line.first_started_at
+        if line.event is None:
+            async with self._telling(job, journey.progress):
+                line = await self._process(job, journey)
+        journey.step = "announce"
+        await announce(self.engine, self.publish, line)
+        return line
+
+    async def _process(self, job: Job, journey: Journey) -> Line:
+        journey.step = "fetch" if job.file else "prepare"
+        try:
+            async with prepare(job, self.workshop, journey.progress) as upload:
+                journey.step = "apply"
+                return await apply(self.engine, job, upload, self.workshop.store, self.outbox)
+        except Refusal as refusal:
+            journey.step = "apply"
+            return await reject(self.engine, job, Reason(refusal.code, refusal.message), self.outbox)
+
+    @asynccontextmanager
+    async def _telling(self, job: Job, progress: Progress) -> AsyncIterator[None]:
+        """Publish progress now and then while the body runs."""
+        telling = asyncio.create_task(self._tell(job, progress), name=f"progress of job {job.job_id}")
+        try:
+            yield
+        finally:
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
+
+    async def _tell(self, job: Job, progress: Progress) -> None:
+        while True:
+            await asyncio.sleep(self.progress_interval)
+            # nothing depends on progress: without a broker the job goes on, and its end waits for one
+            with suppress(BrokerAway):
+                await self.publish(progress_record(job, progress, topic=self.progress_topic, source=self.outbox.source))
