@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from datetime import timedelta
+from typing import Any
 
 import structlog
 import uvicorn
@@ -152,18 +153,16 @@ class App:
                     log.warning("swept", jobs=swept)
 
 
-async def _unless(stop: asyncio.Event, work: object) -> None:
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Do the work, or give it up when the process is told to stop first."""
-    working = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    if working.done():
-        return working.result()
-    working.cancel()
+    if not working.done():
+        working.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await working
-    return None
 
 
 class _HttpServer(uvicorn.Server):
@@ -188,7 +187,7 @@ class _HttpServer(uvicorn.Server):
         serving = asyncio.create_task(self.serve(), name="http")
         try:
             while not self.started and not serving.done():
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # noqa: ASYNC110 - uvicorn tells it in no other way
             if serving.done():
                 raise RuntimeError(f"the HTTP port {self.config.port} could not be opened")
             yield

@@ -178,6 +178,12 @@ class DatabaseUnfit(Environment):
 
 
 class StoreRefuses(Environment):
-    """The object store refuses the service's credentials."""
+    """The object store refuses the service: its credentials, or the bucket or directory of the storage root."""
 
     code = "store_refuses"
+
+
+class DiskFull(Environment):
+    """A disk of the service is full; free space on it."""
+
+    code = "disk_full"

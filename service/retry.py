@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.errors import BadData, DatabaseAway, DatabaseUnfit, UploadError
+from service.errors import BadData, DatabaseAway, DatabaseUnfit, DiskFull, UploadError
 from service.settings import RetrySettings
 
 _BY_SQLSTATE: Final[tuple[tuple[str, type[UploadError]], ...]] = (
@@ -36,12 +36,6 @@ _BY_SQLSTATE: Final[tuple[tuple[str, type[UploadError]], ...]] = (
 """The first prefix that fits wins. Codes: PostgreSQL's manual, appendix A."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE}
-
-
-class WorkspaceUnfit(DatabaseUnfit):
-    """The pod's own disk or its limits stop every job: no space, no right to write, or no file handles."""
-
-    code = "workspace_unfit"
 
 
 def classify(error: BaseException) -> UploadError | None:
@@ -85,7 +79,9 @@ def _postgres(error: asyncpg.PostgresError | asyncpg.InterfaceError) -> UploadEr
     if sqlstate is None:
         return DatabaseAway("The connection was lost.") if "connection" in str(error) else None
     kind = next((kind for prefix, kind in _BY_SQLSTATE if sqlstate.startswith(prefix)), None)
-    return kind and kind(f"SQLSTATE {sqlstate} ({type(error).__name__}){_named_object(error)}.")
+    if kind is None:
+        return None
+    return kind(f"SQLSTATE {sqlstate} ({type(error).__name__}){_named_object(error)}.")
 
 
 def _named_object(error: BaseException) -> str:
@@ -95,7 +91,7 @@ def _named_object(error: BaseException) -> str:
 
 def _system(error: OSError) -> UploadError | None:
     if error.errno in _FULL:
-        return WorkspaceUnfit(f"{errno.errorcode.get(error.errno or 0, '')}.")
+        return DiskFull(f"{errno.errorcode.get(error.errno or 0, '')}.")
     if isinstance(error, (ConnectionError, TimeoutError)) or error.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}:
         return DatabaseAway("The connection was lost.")
     return DatabaseAway("The host's name is not known.") if type(error).__name__ == "gaierror" else None

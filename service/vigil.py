@@ -1,4 +1,4 @@
-"""Looks at FastStream's consumers from outside: do they still consume?"""
+"""Looks at FastStream's consumers from outside, to tell whether they still consume."""
 
 from typing import Any
 

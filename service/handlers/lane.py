@@ -7,7 +7,7 @@ from contextlib import suppress
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 
-class Lane(ConsumerRebalanceListener):  # type: ignore[misc]
+class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """The consumer of one topic handles one record at a time; a rebalance waits until it has ended.
 
     A job that only waits for its next try is given up at once instead: whoever gets the

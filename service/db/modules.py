@@ -1,0 +1,58 @@
+"""The host's units and modules, read only: where a row belongs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_UNITS = text("""
+    SELECT unit.institutional_id, unit.id, module.id
+    FROM units AS unit
+    LEFT JOIN carbon_reports AS report
+           ON report.unit_id = unit.id AND report.year = :year AND report.kind = 'calculator'
+    LEFT JOIN carbon_report_modules AS module
+           ON module.carbon_report_id = report.id AND module.module_type_id = :module_type_id
+""")
+
+_CALCULATOR_MODULES = text("""
+    SELECT module.id
+    FROM carbon_report_modules AS module JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    WHERE report.year = :year AND report.kind = 'calculator' AND module.module_type_id = :module_type_id
+""")
+
+_MODULE = text("""
+    SELECT module.module_type_id, report.year, report.unit_id
+    FROM carbon_report_modules AS module JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    WHERE module.id = CAST(:module_id AS bigint)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What a module is: of which type, for which year and unit."""
+
+    id: int
+    module_type_id: int
+    year: int
+    unit_id: int
+
+
+async def units_of_year(conn: AsyncConnection, year: int, module_type_id: int) -> Mapping[str, tuple[int, int | None]]:
+    """Every unit by its institutional id: its id, and its module in the calculator report of that year.
+
+    The module is None where the unit has no such report or module. A simulator's report never counts.
+    """
+    found = await conn.execute(_UNITS, {"year": year, "module_type_id": module_type_id})
+    return {institutional_id.strip(): (unit_id, module_id) for institutional_id, unit_id, module_id in found}
+
+
+async def calculator_modules(conn: AsyncConnection, year: int, module_type_id: int) -> set[int]:
+    """The modules of a type in all calculator reports of a year."""
+    return set(await conn.scalars(_CALCULATOR_MODULES, {"year": year, "module_type_id": module_type_id}))
+
+
+async def find_module(conn: AsyncConnection, module_id: int) -> Module | None:
+    """One module, or None where there is none of that id."""
+    row = (await conn.execute(_MODULE, {"module_id": module_id})).one_or_none()
+    return None if row is None else Module(module_id, row.module_type_id, row.year, row.unit_id)

@@ -1,0 +1,248 @@
+"""The row checker: from text cells to records ready for COPY, and to row errors.
+
+`flat` takes the rows that are plainly good; `plain` decides the others, and says what is wrong.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+
+import orjson
+
+from service.catalogue import UNIT, EntryType, FactorType, Kind, RowErrorCode, columns_of
+from service.domain import RowError
+from service.prepare.flat import flat_check
+from service.prepare.plain import (
+    Layout,
+    Nested,
+    Rules,
+    Value,
+    Values,
+    Wrong,
+    quoted,
+    read_row,
+    repeated_names,
+    sum_rule,
+)
+
+ENTRY_RECORD = (
+    "data_entry_type_id",
+    "carbon_report_module_id",
+    "data",
+    "year",
+    "unit_id",
+    "source",
+    "created_by_id",
+)
+"""The columns of an entry's record, in its order."""
+
+EntryRecord = tuple[int, int, str, int, int, int, int]
+FactorRecord = tuple[str, str]
+_R = TypeVar("_R", EntryRecord, FactorRecord)
+_MODULE = itemgetter(ENTRY_RECORD.index("carbon_report_module_id"))
+
+
+class BadRow(NamedTuple):
+    """A row that is skipped: why, its cells as they were, and (factors) its identity where that could be read."""
+
+    error: RowError
+    cells: list[str]
+    identity: str | None
+
+
+class Target(NamedTuple):
+    """What every row of one job carries."""
+
+    data_entry_type_id: int
+    year: int
+    source: int
+    created_by_id: int
+
+
+class _Checker(ABC, Generic[_R]):
+    """Checks the rows of one upload in their order, a chunk at a time; blank lines are not rows."""
+
+    def __init__(self, kind: Kind, header: Sequence[str], *, per_year: bool) -> None:
+        self.layout = Layout.of(kind, header, per_year=per_year)
+        self.rows_seen = 0
+        self._flat = flat_check(kind, self.layout)
+
+    def check(self, rows: Iterable[list[str]]) -> tuple[list[_R], list[BadRow]]:
+        """The records of the good rows, and the bad rows."""
+        good: list[_R] = []
+        bad: list[BadRow] = []
+        self._flat(self, rows, good, bad)
+        self.rows_seen += len(good) + len(bad)
+        return good, bad
+
+    def doubt(self, row: list[str], good: list[_R], bad: list[BadRow]) -> None:
+        """Decide a row that the flat function did not take."""
+        if not any(cell.strip() for cell in row):
+            return
+        number = self.rows_seen + len(good) + len(bad) + 1
+        try:
+            good.append(self._record(row, number))
+        except Wrong as wrong:
+            error = RowError(number, wrong.column, wrong.code, wrong.message)
+            bad.append(self._skipped(error, row))
+
+    @abstractmethod
+    def _record(self, row: list[str], number: int) -> _R:
+        """The record of a row. Raises `Wrong`."""
+
+    def _skipped(self, error: RowError, row: list[str]) -> BadRow:
+        return BadRow(error, row, None)
+
+
+class EntryChecker(_Checker[EntryRecord]):
+    """Checks the rows of an upload of entries. `affected` are the modules that received a good row so far.
+
+    Exactly one of `units` (per-year: institutional id to unit id and module id, the latter None for a
+    unit without a calculator report) and `module` (unit-specific: module id and unit id) is given.
+    `held` are the unique ids that entries which this job does not replace hold, by module; `taken` are
+    those that its good rows took, with their row numbers.
+    """
+
+    def __init__(
+        self,
+        entry: EntryType,
+        header: Sequence[str],
+        target: Target,
+        *,
+        units: Mapping[str, tuple[int, int | None]] | None = None,
+        module: tuple[int, int] | None = None,
+        held: Mapping[int, AbstractSet[str]] | None = None,
+    ) -> None:
+        if (units is None) == (module is None):
+            raise ValueError("give exactly one of `units` and `module`")
+        super().__init__(entry, header, per_year=units is not None)
+        self.target = target
+        self.places = {key: place for key, place in (units or {}).items() if place[1] is not None}
+        self.place = None if module is None else (module[1], module[0])
+        self.held = {(module_id, key) for module_id, keys in (held or {}).items() for key in keys}
+        self.taken: dict[tuple[int, str], int] = {}
+        self.affected: set[int] = set()
+        self._entry = entry
+        self._units = units or {}
+        self._rules = self._rules_of(entry)
+
+    def check(self, rows: Iterable[list[str]]) -> tuple[list[EntryRecord], list[BadRow]]:
+        good, bad = super().check(rows)
+        self.affected.update(map(_MODULE, good))
+        return good, bad
+
+    def _record(self, row: list[str], number: int) -> EntryRecord:
+        values = read_row(self.layout, row, self._rules)
+        unit_id, module_id = self.place or self._place_of(values)
+        own = (column for column in self.layout.columns if column is not UNIT)
+        data = {column.key: values[column.name] for column in own if column.name in values}
+        if self._entry.unique is not None:
+            self._take(module_id, self._entry.unique, str(values[self._entry.unique]), number)
+        type_id, year, source, job_id = self.target
+        return type_id, module_id, orjson.dumps(data).decode(), year, unit_id, source, job_id
+
+    def _rules_of(self, entry: EntryType) -> Rules:
+        placing = {UNIT.name: self._place_of} if self.place is None else {}
+        return placing if entry.sum_at_most is None else {**placing, **sum_rule(entry.sum_at_most)}
+
+    def _place_of(self, values: Values) -> tuple[int, int]:
+        """The unit and module of a row that names its unit. Raises `Wrong`."""
+        name = str(values[UNIT.name])
+        unit_id, module_id = self._units.get(name, (None, None))
+        if unit_id is None:
+            what = "is no unit that the application knows; correct the institutional id, or create the unit first"
+            _wrong(UNIT.name, RowErrorCode.UNKNOWN_UNIT, f"{quoted(name)} {what}.")
+        if module_id is None:
+            what = f"has no calculator report of {self.target.year}; create the report first, or leave the row out"
+            _wrong(UNIT.name, RowErrorCode.UNIT_WITHOUT_REPORT, f"{quoted(name)} {what}.")
+        return unit_id, module_id
+
+    def _take(self, module_id: int, column: str, value: str, number: int) -> None:
+        key = (module_id, value)
+        if key in self.taken:
+            _duplicate(column, f"{quoted(value)} is already in row {self.taken[key]}, for the same module")
+        if key in self.held:
+            _duplicate(
+                column, f"{quoted(value)} is already in this module, in an entry that this upload does not replace"
+            )
+        self.taken[key] = number
+
+
+class FactorChecker(_Checker[FactorRecord]):
+    """Checks the rows of an upload of factors. `taken` are the identities of its good rows, with their numbers."""
+
+    def __init__(self, factor: FactorType, header: Sequence[str]) -> None:
+        super().__init__(factor, header, per_year=False)
+        self.taken: dict[str, int] = {}
+        self._factor = factor
+        self._identity_layout = self.layout.only(factor.identity)
+
+    def _record(self, row: list[str], number: int) -> FactorRecord:
+        values = read_row(self.layout, row, {})
+        identity = self._canonical(values)
+        if identity in self.taken:
+            first, *others = (column.name for column in self._factor.identity)
+            same = " and ".join([first, *others])
+            _duplicate(first, f"row {self.taken[identity]} has the same {same}")
+        self.taken[identity] = number
+        said = {column.key: values[column.name] for column in self._factor.values if column.name in values}
+        return identity, orjson.dumps(said).decode()
+
+    def _skipped(self, error: RowError, row: list[str]) -> BadRow:
+        try:
+            identity = self._canonical(read_row(self._identity_layout, row, {}))
+        except Wrong:
+            return BadRow(error, row, None)
+        return BadRow(error, row, identity)
+
+    def _canonical(self, values: Mapping[str, Value]) -> str:
+        identity = {column.key: values[column.name] for column in self._factor.identity if column.name in values}
+        return orjson.dumps(identity, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def missing_columns(kind: Kind, header: Sequence[str], *, per_year: bool) -> list[str]:
+    """The required columns that a header lacks, in the catalogue's order."""
+    names = {name.strip() for name in header}
+    columns = columns_of(kind, per_year=per_year)
+    return [column.name for column in columns if column.required and column.name not in names]
+
+
+def repeated_columns(kind: Kind, header: Sequence[str], *, per_year: bool) -> list[str]:
+    """The kind's columns that a header names more than once, so that either might be meant."""
+    return repeated_names(columns_of(kind, per_year=per_year), header)
+
+
+def inline_table(
+    kind: Kind, rows: Sequence[Mapping[str, Any]], *, per_year: bool = True
+) -> tuple[list[str], Iterator[list[str]]]:
+    """JSON objects as a table of text: a header, and the cells below it.
+
+    The header has the objects' keys in the order of their first appearance, then the required columns
+    that none of them has, so that every row says so. Null and absent are the empty cell.
+    """
+    trimmed = [{name.strip(): value for name, value in row.items()} for row in rows]
+    header = list(dict.fromkeys(name for row in trimmed for name in row))
+    header += missing_columns(kind, header, per_year=per_year)
+    return header, ([_cell(row.get(name)) for name in header] for row in trimmed)
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case int() | float() if not isinstance(value, bool):
+            return repr(value)
+        case _:
+            return Nested(orjson.dumps(value).decode())
+
+
+def _wrong(column: str, code: RowErrorCode, message: str) -> NoReturn:
+    raise Wrong(column, code, message)
+
+
+def _duplicate(column: str, what: str) -> NoReturn:
+    _wrong(column, RowErrorCode.DUPLICATE, f"{what}; keep one of them.")

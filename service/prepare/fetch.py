@@ -1,0 +1,138 @@
+"""From a claim check to a local file that is what the claim says, and text in UTF-8."""
+
+import asyncio
+import errno
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from service.domain import FileRef
+from service.errors import DiskFull, FileExpired, Refusal, TooLarge, UploadError, WrongChecksum, WrongSize
+from service.prepare.decompress import decompressor
+from service.prepare.encoding import Utf8Check
+from service.prepare.locations import Location
+from service.prepare.store import Store
+from service.settings import LimitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """A fetched file on the local disk, verified and decompressed; `size` in bytes."""
+
+    path: Path
+    size: int
+
+
+@asynccontextmanager
+async def fetch(
+    file: FileRef,
+    store: Store,
+    limits: LimitSettings,
+    *,
+    directory: Path,
+    now: datetime,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> AsyncGenerator[Spool, None]:
+    """Spool a job's file in `directory`, verified; it is deleted when the context ends, however it ends.
+
+    `on_bytes` is told how many stored bytes have come so far. Raises `FileExpired`, `UrlRefused`,
+    `TooLarge`, `WrongSize`, `WrongChecksum`, `BadEncoding`, `Refusal` (empty_file, not_utf8), `DiskFull`
+    and what `Store.read` raises. A file that is not what its claim says is told so before anything
+    that its bytes hold.
+    """
+    location = await _admitted(file, store, limits, now)
+    with NamedTemporaryFile(prefix="spool-", suffix=".csv", dir=directory) as spool:
+        intake = _Intake(file, limits, spool)
+        async with aclosing(store.read(location)) as chunks:
+            async for chunk in chunks:
+                on_bytes(await asyncio.to_thread(intake.take, chunk))
+        size = await asyncio.to_thread(intake.finish)
+        yield Spool(Path(spool.name), size)
+
+
+async def _admitted(file: FileRef, store: Store, limits: LimitSettings, now: datetime) -> Location:
+    """Where the file lies, if it is worth reading at all."""
+    if file.expires_at is not None and now > file.expires_at:
+        raise FileExpired(f"It was good until {file.expires_at.isoformat()}.")
+    location = await asyncio.to_thread(store.resolve, file.url)
+    if file.size > limits.file_bytes:
+        raise TooLarge(f"The file has {file.size} bytes; at most {limits.file_bytes} are taken.")
+    return location
+
+
+class _Intake:
+    """Takes a file's chunks in turn: counts and hashes them as stored, spools them decompressed and checked.
+
+    What is wrong inside of the bytes is kept until they have all come: a file that was changed after
+    its submission is told so, whatever it looks like now.
+    """
+
+    def __init__(self, file: FileRef, limits: LimitSettings, spool: IO[bytes]) -> None:
+        self._file = file
+        self._most = _most_decompressed(file, limits)
+        self._spool = spool
+        self._sha256 = hashlib.sha256()
+        self._decompressor = decompressor(file.content_encoding)
+        self._utf8 = Utf8Check()
+        self._stored = self._size = 0
+        self._fault: UploadError | None = None
+
+    def take(self, chunk: bytes) -> int:
+        """How many stored bytes have come, with this chunk. Raises `WrongSize` when they are too many."""
+        self._stored += len(chunk)
+        if self._stored > self._file.size:
+            raise WrongSize(f"It has more than the {self._file.size} bytes stated.")
+        self._sha256.update(chunk)
+        self._guarded(lambda: self._unpack(chunk))
+        return self._stored
+
+    def finish(self) -> int:
+        """The size of the spool, once all of the file has come and nothing is wrong with it."""
+        if self._stored < self._file.size:
+            raise WrongSize(f"It has {self._stored} bytes; {self._file.size} were stated.")
+        if (found := self._sha256.hexdigest()) != self._file.sha256:
+            raise WrongChecksum(f"It is {found}; {self._file.sha256} was stated.")
+        self._guarded(self._close)
+        if self._fault is not None:
+            raise self._fault
+        return self._size
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """Do the next step unless one before it found a fault."""
+        if self._fault is not None:
+            return
+        try:
+            step()
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise DiskFull(f"{Path(self._spool.name).parent}: {error.strerror}.") from None
+            raise
+        except UploadError as fault:
+            self._fault = fault
+
+    def _unpack(self, chunk: bytes) -> None:
+        for piece in self._decompressor.feed(chunk):
+            self._size += len(piece)
+            if self._size > self._most:
+                raise TooLarge(f"{self._stored} of its bytes decompress to more than {self._most}.")
+            self._utf8.feed(piece)
+            self._spool.write(piece)
+
+    def _close(self) -> None:
+        self._decompressor.finish()
+        self._utf8.finish()
+        if not self._size:
+            raise Refusal("empty_file", "The file is empty; its first line must name the columns.")
+        self._spool.flush()
+
+
+def _most_decompressed(file: FileRef, limits: LimitSettings) -> int:
+    """How large the spool may grow, in bytes."""
+    if file.content_encoding is None:
+        return file.size
+    return min(limits.decompressed_bytes, int(limits.compression_ratio * file.size))

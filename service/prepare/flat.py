@@ -1,0 +1,220 @@
+"""The hot path: per kind and header, one flat Python function with the loop over the rows inside it.
+
+The function is written out from the declarations as source and compiled. It takes the rows that are
+plainly good, and leaves every other one to `plain` by way of `checker.doubt`: it may doubt a row that
+is good, but must never take one that is not, nor read it otherwise than `plain` does. For a purchase:
+
+    if (
+        (place := places.get(c0) or places.get(c0.strip()))
+        and (v1 := c1.strip())
+        and (not c3 or "_" not in c3 and c3.isascii() and 0 <= (v3 := float(c3)) < inf)
+        ...
+    ):
+        data = {"name": v1}
+        if v2 := c2.strip(): data["supplier"] = v2
+        ...
+
+Only declarations reach the source; a header decides no more than positions.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from itertools import takewhile
+from math import inf
+from typing import Any
+
+import orjson
+
+from service.catalogue import (
+    MAX_WHOLE,
+    UNIT,
+    Choice,
+    Column,
+    Date,
+    EntryType,
+    FactorType,
+    Integer,
+    Kind,
+    Number,
+)
+from service.prepare.plain import Layout
+
+FlatCheck = Callable[[Any, Iterable[list[str]], list[Any], list[Any]], None]
+"""`(checker, rows, good, bad)`: appends every row to `good` or, through `checker.doubt`, to either."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What one column contributes: conditions, then its key and value, where `given` is true ("": always)."""
+
+    name: str
+    key: str
+    tests: tuple[str, ...]
+    value: str
+    given: str = ""
+
+
+@lru_cache(maxsize=64)
+def flat_check(kind: Kind, layout: Layout) -> FlatCheck:
+    """The compiled function of a kind and header."""
+    namespace: dict[str, Any] = {
+        "dumps": orjson.dumps,
+        "iso_date": date.fromisoformat,
+        "inf": inf,
+        "fit": _fit,
+        **{f"list{i}": _listed(c) for i, c in enumerate(layout.columns) if isinstance(c, Choice)},
+    }
+    exec(compile(source_of(kind, layout), f"<flat check of {kind.name}>", "exec"), namespace)  # noqa: S102
+    check: FlatCheck = namespace["check"]
+    return check
+
+
+def source_of(kind: Kind, layout: Layout) -> str:
+    """The source of `check(checker, rows, good, bad)`."""
+    pieces = [piece for i, column in enumerate(layout.columns) if (piece := _piece(i, column, layout))]
+    tests = [test for piece in pieces for test in piece.tests]
+    if isinstance(kind, EntryType):
+        tests += _sum_test(kind, pieces)
+        prologue, record = _entry_prologue(kind, layout), _entry_lines(kind, pieces)
+    else:
+        prologue, record = _FACTOR_PROLOGUE, _factor_lines(kind, pieces)
+    return "\n".join(
+        (
+            "def check(checker, rows, good, bad):",
+            *_indented(1, (*prologue, "add, doubt = good.append, checker.doubt", "for row in rows:")),
+            *_indented(2, (f"{_targets(layout)} = row if len(row) == {layout.width} else fit(row, {layout.width})",)),
+            *_indented(2, ("try:",)),
+            *_indented(3, ("if (", f"    {tests[0]}", *(f"    and {test}" for test in tests[1:]), "):")),
+            *_indented(4, record),
+            *_indented(2, ("except ValueError:", "    pass", "doubt(row, good, bad)")),
+        )
+    )
+
+
+def _fit(row: list[str], width: int) -> list[str]:
+    return (row + [""] * width)[:width]
+
+
+def _listed(column: Choice) -> dict[str, str]:
+    """The texts that stand for a value of the list; the empty one for the default, if there is one."""
+    absent = {} if column.default is None else {"": str(column.default)}
+    return absent | {value: value for value in column.values}
+
+
+def _indented(depth: int, lines: Iterable[str]) -> Iterator[str]:
+    return ("    " * depth + line for line in lines)
+
+
+def _targets(layout: Layout) -> str:
+    names = ["_"] * layout.width
+    for i, position in enumerate(layout.positions):
+        if position is not None:
+            names[position] = f"c{i}"
+    return "".join(f"{name}, " for name in names)
+
+
+def _piece(i: int, column: Column, layout: Layout) -> _Piece | None:
+    if layout.positions[i] is not None:
+        return _UNIT_PIECE if column is UNIT else _present(i, column)
+    if column.required:
+        return _Piece(column.name, column.key, ("False",), "None")
+    return None if column.default is None else _Piece(column.name, column.key, (), repr(column.default))
+
+
+def _present(i: int, column: Column) -> _Piece:
+    """A column that the header has. An optional cell of mere blanks fails its test, and is doubted."""
+    cell, value = f"c{i}", f"v{i}"
+    stripped = f"({value} := {cell}.strip())"
+    optional = not column.required
+    match column:
+        case Number():
+            test, value = _number(column, cell, value)
+        case Choice():
+            folded = ".lower()" if column.fold else ""
+            test = f"({value} := list{i}.get({cell}) or list{i}.get({cell}.strip(){folded}))"
+            optional = optional and column.default is None
+        case Date():
+            test = f'{stripped} and len({value}) == 10 and {value}[4] == {value}[7] == "-" and iso_date({value})'
+        case _ if optional:
+            return _Piece(column.name, column.key, (), value, given=stripped)
+        case _:
+            test = stripped
+    if not optional:
+        return _Piece(column.name, column.key, (test,), value)
+    if column.default is None:
+        return _Piece(column.name, column.key, (f"(not {cell} or {test})",), value, given=cell)
+    value = f"({value} if {cell} else {column.default!r})"
+    return _Piece(column.name, column.key, (f"(not {cell} or {test})",), value)
+
+
+def _number(column: Number, cell: str, value: str) -> tuple[str, str]:
+    """The test of a number and the expression of its value. The upper bound keeps nan and overflow out."""
+    upper = f"<= {column.maximum!r}" if column.maximum < inf else "< inf"
+    if isinstance(column, Integer):
+        upper = f"<= {min(column.maximum, MAX_WHOLE)!r}"
+    test = f'"_" not in {cell} and {cell}.isascii() and {column.minimum!r} <= ({value} := float({cell})) {upper}'
+    if isinstance(column, Integer):
+        return f"{test} and {value}.is_integer()", f"int({value})"
+    return test, value
+
+
+def _sum_test(kind: EntryType, pieces: Sequence[_Piece]) -> list[str]:
+    rule = kind.sum_at_most
+    if rule is None:
+        return []
+    terms = [f"({piece.value} if {piece.given} else 0)" for piece in pieces if piece.name in rule.columns]
+    return [f"{' + '.join(terms)} <= {rule.maximum!r}"] if terms else []
+
+
+_UNIT_PIECE = _Piece(UNIT.name, "", ("(place := places.get(c0) or places.get(c0.strip()))",), "")
+_FACTOR_PROLOGUE = ("taken, number = checker.taken, checker.rows_seen + 1",)
+_NUL = r'"\\u0000"'
+
+
+def _entry_prologue(kind: EntryType, layout: Layout) -> tuple[str, ...]:
+    placed = "places = checker.places" if UNIT in layout.columns else "unit, module = checker.place"
+    target = "type_id, year, source, job_id = checker.target"
+    if kind.unique is None:
+        return placed, target
+    return placed, target, "taken, held, number = checker.taken, checker.held, checker.rows_seen + 1"
+
+
+def _entry_lines(kind: EntryType, pieces: Sequence[_Piece]) -> Iterator[str]:
+    if _UNIT_PIECE in pieces:
+        yield "unit, module = place"
+    yield from _object_lines("data", [piece for piece in pieces if piece is not _UNIT_PIECE])
+    yield "json = dumps(data).decode()"
+    conditions = [f"{_NUL} not in json"]
+    if kind.unique is not None:
+        (unique,) = (piece.value for piece in pieces if piece.name == kind.unique)
+        yield f"key = (module, {unique})"
+        conditions += ["key not in taken", "key not in held"]
+    yield f"if {' and '.join(conditions)}:"
+    if kind.unique is not None:
+        yield "    taken[key] = number + len(good) + len(bad)"
+    yield "    add((type_id, module, json, year, unit, source, job_id))"
+    yield "    continue"
+
+
+def _factor_lines(kind: FactorType, pieces: Sequence[_Piece]) -> Iterator[str]:
+    names = {column.name for column in kind.identity}
+    identity = sorted((piece for piece in pieces if piece.name in names), key=lambda piece: piece.key)
+    yield from _object_lines("data", identity)
+    yield "identity = dumps(data).decode()"
+    yield from _object_lines("data", [piece for piece in pieces if piece.name not in names])
+    yield "values = dumps(data).decode()"
+    yield f"if {_NUL} not in identity and {_NUL} not in values and identity not in taken:"
+    yield "    taken[identity] = number + len(good) + len(bad)"
+    yield "    add((identity, values))"
+    yield "    continue"
+
+
+def _object_lines(name: str, pieces: Sequence[_Piece]) -> Iterator[str]:
+    """The lines that build a dict with its keys in this order, those always there in one go."""
+    always = list(takewhile(lambda piece: not piece.given, pieces))
+    yield f"{name} = {{{', '.join(f'{piece.key!r}: {piece.value}' for piece in always)}}}"
+    for piece in pieces[len(always) :]:
+        given = f"if {piece.given}: " if piece.given else ""
+        yield f"{given}{name}[{piece.key!r}] = {piece.value}"

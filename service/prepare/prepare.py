@@ -1,0 +1,125 @@
+"""Everything that happens to an upload before its transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.catalogue import EntryType, entry_type, factor_type, module_name
+from service.db import entries, modules
+from service.domain import Job, WriteMode
+from service.errors import JobIdTooLarge, Refusal
+from service.prepare.check import EntryChecker, FactorChecker, Target
+from service.prepare.fetch import fetch
+from service.prepare.read import Kind, Table, open_csv, open_rows
+from service.prepare.rejects import Rejects
+from service.prepare.store import Store
+from service.prepare.upload import Progress, Upload
+from service.settings import LimitSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What preparing needs: the database to look units up, the store to fetch from, the caps."""
+
+    engine: AsyncEngine
+    store: Store
+    limits: LimitSettings
+
+
+@asynccontextmanager
+async def prepare(job: Job, workshop: Workshop, progress: Progress) -> AsyncIterator[Upload]:
+    """The job's upload, fetched, verified and opened; its local files are gone afterwards.
+
+    Raises `Refusal` where the whole upload is refused before its first row, and the `Poison`,
+    `Transient` and `Environment` errors of fetching.
+    """
+    kind: Kind = factor_type(job.data_entry_type_id) if job.is_factors else entry_type(job.data_entry_type_id)
+    with TemporaryDirectory(prefix=f"uploads-{job.job_id}-") as directory:
+        module = None if job.carbon_report_module_id is None else await _fitting_module(job, kind, workshop)
+        async with _table(job, kind, workshop, Path(directory), progress) as table:
+            checker = await _checker(job, kind, table, module, workshop)
+            rejects = Rejects(Path(directory) / "rejected.csv", table.header)
+            progress.stage = "inserting"
+            yield Upload(job, table, checker, rejects, max_rows=workshop.limits.rows, progress=progress)
+
+
+async def save_rejects(job: Job, upload: Upload, store: Store) -> str | None:
+    """Write the reject file beside the input, over one of an earlier attempt; its URL, None without bad rows."""
+    if not upload.rejects.any:
+        return None
+    upload.rejects.close()
+    url = reject_url(job, store)
+    await store.write(url, upload.rejects.path)
+    return url
+
+
+def reject_url(job: Job, store: Store) -> str:
+    """Where the bad rows of a job go: beside its input where we may write, else `rejected/` under the root."""
+    if job.file is None or not store.is_under_root(job.file.url):
+        return store.under_root(f"rejected/{job.job_id}.csv")
+    return f"{job.file.url}.{job.job_id}.rejected.csv"
+
+
+@asynccontextmanager
+async def _table(job: Job, kind: Kind, workshop: Workshop, directory: Path, progress: Progress) -> AsyncIterator[Table]:
+    if job.file is None:
+        yield open_rows(job.rows or (), kind)
+        return
+    limits = workshop.limits
+
+    def fetched(count: int) -> None:
+        progress.bytes_done = count
+
+    progress.bytes_total = job.file.size
+    async with AsyncExitStack() as stack:
+        fetching = fetch(job.file, workshop.store, limits, directory=directory, now=datetime.now(UTC), on_bytes=fetched)
+        spool = await stack.enter_async_context(fetching)
+        progress.bytes_done, progress.bytes_total = 0, spool.size
+        per_year = job.mode is WriteMode.REPLACE
+        yield stack.enter_context(open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns))
+
+
+async def _checker(
+    job: Job, kind: Kind, table: Table, module: modules.Module | None, workshop: Workshop
+) -> EntryChecker | FactorChecker:
+    if not isinstance(kind, EntryType):
+        return FactorChecker(kind, table.header)
+    target = Target(job.data_entry_type_id, job.year, job.source.value, job.job_id)
+    async with workshop.engine.connect() as conn:
+        if job.job_id > await entries.largest_job_id(conn):
+            raise JobIdTooLarge(f"Job id {job.job_id}.")
+        if module is None:
+            units = await modules.units_of_year(conn, job.year, kind.module_type_id)
+            receivers = {module_id for _, module_id in units.values() if module_id is not None}
+        else:
+            receivers = {module.id}
+        held = None
+        if kind.unique is not None:
+            replaced = job.source if job.mode is WriteMode.REPLACE else None
+            held = await entries.held_ids(conn, receivers, kind.id, kind.unique, job_id=job.job_id, replaced=replaced)
+    if module is None:
+        return EntryChecker(kind, table.header, target, units=units, held=held)
+    return EntryChecker(kind, table.header, target, module=(module.id, module.unit_id), held=held)
+
+
+async def _fitting_module(job: Job, kind: Kind, workshop: Workshop) -> modules.Module:
+    """The module that a unit-specific job names. Raises `Refusal` where it does not fit the job."""
+    module_id = job.carbon_report_module_id or 0
+    async with workshop.engine.connect() as conn:
+        module = await modules.find_module(conn, module_id)
+    if module is None:
+        raise Refusal("unknown_module", f"There is no carbon report module {module_id}.")
+    if module.year != job.year:
+        raise Refusal("wrong_year", f"Module {module_id} is of {module.year}, and the job of {job.year}.")
+    if isinstance(kind, EntryType) and module.module_type_id != kind.module_type_id:
+        raise Refusal(
+            "wrong_module_type",
+            f"Module {module_id} is of type {module_name(module.module_type_id)}; "
+            f"{kind.name} belongs to {module_name(kind.module_type_id)}.",
+        )
+    return module

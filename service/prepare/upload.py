@@ -1,0 +1,117 @@
+"""An upload opened for reading: a stream of good rows, then its tally."""
+
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+from service.domain import Job, OnRowError, Reason, RowError
+from service.errors import Refusal, TooLarge
+from service.prepare.check import BadRow, EntryChecker, FactorChecker
+from service.prepare.read import Table
+from service.prepare.rejects import Rejects
+from service.prepare.stream import ahead
+
+CHUNK_ROWS = 250
+"""Rows checked at a time: larger chunks hold the interpreter's lock long enough to delay the event loop."""
+
+LISTED_ERRORS = 100
+"""Row errors that an event lists; the reject file has them all."""
+
+Stage = Literal["fetching", "inserting", "replacing"]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a job has come; bytes are those stored while fetching, those of the spool while inserting."""
+
+    stage: Stage = "fetching"
+    rows_done: int = 0
+    bytes_done: int = 0
+    bytes_total: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found in an upload, complete once its stream has ended."""
+
+    total: int = 0
+    processed: int = 0
+    skipped: int = 0
+    errors: list[RowError] = field(default_factory=list)
+    identities_of_bad_rows: set[str] = field(default_factory=set)
+    refusal: Refusal | None = None
+
+    def add(self, good: int, bad: list[BadRow]) -> None:
+        self.processed += good
+        self.skipped += len(bad)
+        self.errors.extend(row.error for row in islice(bad, LISTED_ERRORS - len(self.errors)))
+        self.identities_of_bad_rows.update(row.identity for row in bad if row.identity is not None)
+
+
+class Upload:
+    """A job's rows, checked as they are read. Read `records()` to its end, then `tally` and `reason`."""
+
+    def __init__(
+        self,
+        job: Job,
+        table: Table,
+        checker: EntryChecker | FactorChecker,
+        rejects: Rejects,
+        *,
+        max_rows: int,
+        progress: Progress,
+    ) -> None:
+        self.job = job
+        self.checker = checker
+        self.rejects = rejects
+        self.tally = Tally()
+        self.progress = progress
+        self._table = table
+        self._max_rows = max_rows
+
+    def records(self) -> AsyncGenerator[tuple[Any, ...], None]:
+        """The good rows as tuples for COPY, made in a worker thread. Raises `TooLarge` above the cap.
+
+        A malformed file ends the stream early; `reason` then says so.
+        """
+        return ahead(self._chunks())
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the whole upload is refused, or None; known once the stream has ended."""
+        tally = self.tally
+        if tally.refusal is not None:
+            return Reason(tally.refusal.code, f"{tally.refusal.message} ({self._where()})")
+        if not tally.total:
+            return Reason("no_rows", "The file has a header and no rows.")
+        if not tally.processed:
+            return Reason("no_valid_row", f"None of the {tally.total} rows is valid; nothing was changed.")
+        if tally.skipped and self.job.on_row_error is OnRowError.REJECT:
+            return Reason("invalid_row", f"{tally.skipped} of {tally.total} rows are invalid, and the job allows none.")
+        return None
+
+    def _where(self) -> str:
+        return f"after data row {self.tally.total}" if self.tally.total else "in the first row"
+
+    def _chunks(self) -> Iterator[list[tuple[Any, ...]]]:
+        tally, checker = self.tally, self.checker
+        while tally.refusal is None:
+            rows, tally.refusal = self._table.take(CHUNK_ROWS)
+            if not rows:
+                return
+            good, bad = checker.check(rows)
+            self._count(len(good), bad)
+            yield [] if self._is_refused_anyway() else good
+
+    def _count(self, good: int, bad: list[BadRow]) -> None:
+        self.tally.add(good, bad)
+        self.tally.total = self.progress.rows_done = self.checker.rows_seen
+        self.progress.bytes_done = self._table.position()
+        if bad:
+            self.rejects.add(bad)
+        if self.tally.total > self._max_rows:
+            raise TooLarge(f"The file has more than {self._max_rows} rows.")
+
+    def _is_refused_anyway(self) -> bool:
+        return self.tally.skipped > 0 and self.job.on_row_error is OnRowError.REJECT
