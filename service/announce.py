@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import crash
 from service.db import ledger
 from service.db.ledger import Line
 from service.domain import Position, Record
@@ -20,6 +21,7 @@ async def announce(engine: AsyncEngine, publish: Publish, line: Line) -> None:
     if line.event is None:
         raise ValueError(f"job {line.job_id} has not ended")
     await publish(line.event)
+    crash.point("after_ack")
     async with engine.begin() as conn:
         await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
 

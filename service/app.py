@@ -68,7 +68,9 @@ class App:
         self.producer = Producer(settings.kafka)
         self.breaker = Breaker(settings.retry.probe_pause)
         registry = CollectorRegistry()
-        self.broker = consumer_broker(settings.kafka, registry, grace=settings.shutdown_grace)
+        self.broker = consumer_broker(settings.kafka, registry, grace=settings.shutdown_grace, on_escape=self._give_up)
+        self.escaped: BaseException | None = None
+        self._stop = asyncio.Event()
         self.desk = Desk(self.broker, self._settler(), self.topics, settings.kafka, settings.limits)
         for handlers in (per_year, unit_specific, external, factors):
             handlers.register(self.desk)
@@ -94,8 +96,23 @@ class App:
         """The port that the probes are answered on, once the worker runs."""
         return self._http.port
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then let the job in hand end within the grace."""
+    def stop(self) -> None:
+        """Let the job in hand end within the grace, then let `run` return."""
+        self._stop.set()
+
+    def _give_up(self, error: BaseException) -> None:
+        log.critical("handler_failed", exception=type(error).__name__, exc_info=error)
+        self.escaped = error
+        self.stop()
+
+    async def run(self) -> None:
+        """Work until told to stop. Raises `RuntimeError` where it stopped because a handler failed."""
+        await self._work()
+        if self.escaped is not None:
+            raise RuntimeError("a handler failed; its record comes again after the restart") from self.escaped
+
+    async def _work(self) -> None:
+        stop = self._stop
         async with self._http.serving(), self._connected(stop):
             if stop.is_set():
                 return
@@ -186,8 +203,8 @@ class _HttpServer(uvicorn.Server):
     async def serving(self) -> AsyncIterator[None]:
         serving = asyncio.create_task(self.serve(), name="http")
         try:
-            while not self.started and not serving.done():
-                await asyncio.sleep(0.01)  # noqa: ASYNC110 - uvicorn tells it in no other way
+            while not self.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
+                await asyncio.sleep(0.01)
             if serving.done():
                 raise RuntimeError(f"the HTTP port {self.config.port} could not be opened")
             yield

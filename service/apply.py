@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from service import crash
 from service.catalogue import EntryType, entry_type
 from service.db import entries, factors, ledger, modules, scopes
 from service.db.ledger import Line
@@ -48,13 +49,18 @@ async def apply(engine: AsyncEngine, job: Job, upload: Upload, store: Store, out
     nothing has happened.
     """
     async with engine.begin() as conn:
+        crash.point("after_begin")
         line = await ledger.claim(conn, job, topic=outbox.topic)
         if line.event is not None:
             return line
+        crash.point("after_claim")
         savepoint = await conn.begin_nested()
         result = await _effect(conn, job, upload, store)
         await (savepoint.commit() if result.outcome.changes_rows else savepoint.rollback())
-        return await _close(conn, job, line, result, outbox)
+        line = await _close(conn, job, line, result, outbox)
+        crash.point("before_commit")
+    crash.point("after_commit")
+    return line
 
 
 async def reject(engine: AsyncEngine, job: Job, reason: Reason, outbox: Outbox) -> Line:
@@ -123,10 +129,12 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
         newer = await scopes.take_heads(conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence)
         if newer is not None:
             return replace(found, superseded_by=newer)
+        crash.point("after_lock")
     if kind.unique is not None:
         await _check_members(conn, job, kind.unique, checker)
     if job.mode is WriteMode.REPLACE:
         deleted = await scopes.delete_by_source(conn, scope, type_id, job.source, keep_job_id=job.job_id)
+        crash.point("after_delete")
     affected = checker.affected | deleted.keys()
     counts = await scopes.count_by_source(conn, affected, type_id)
     return replace(

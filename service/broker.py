@@ -2,17 +2,22 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError, for_code
+from faststream import BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from prometheus_client import CollectorRegistry
 
+from service import crash
 from service.domain import Position, ProviderType, Record
 from service.errors import BrokerAway, Environment
 from service.settings import KafkaSettings
@@ -48,7 +53,30 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def consumer_broker(kafka: KafkaSettings, registry: CollectorRegistry, *, grace: float) -> KafkaBroker:
+class Escape(BaseMiddleware):
+    """Tells of an exception that left a handler, for FastStream would swallow it and read on.
+
+    The next commit would then cover a record that nobody handled: the process must end before.
+    """
+
+    def __init__(self, msg: Any, /, *, context: ContextRepo, on_escape: Callable[[BaseException], None]) -> None:
+        super().__init__(msg, context=context)
+        self._on_escape = on_escape
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> bool | None:
+        if isinstance(exc_val, Exception):
+            self._on_escape(exc_val)
+        return await super().__aexit__(exc_type, exc_val, exc_tb)
+
+
+def consumer_broker(
+    kafka: KafkaSettings, registry: CollectorRegistry, *, grace: float, on_escape: Callable[[BaseException], None]
+) -> KafkaBroker:
     """FastStream's broker, for consuming alone: what is sent goes through `Producer`."""
     return KafkaBroker(
         connection(kafka)["bootstrap_servers"],
@@ -59,7 +87,7 @@ def consumer_broker(kafka: KafkaSettings, registry: CollectorRegistry, *, grace:
         apply_types=False,
         logger=None,
         client_id="carbon-uploads",
-        middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name="carbon-uploads")],
+        middlewares=[partial(Escape, on_escape=on_escape), KafkaPrometheusMiddleware(registry=registry)],
     )
 
 
@@ -116,9 +144,11 @@ class Producer:
         if self._producer is None:
             raise BrokerAway("The producer is not connected.")
         try:
-            sent = await self._producer.send_and_wait(
+            sending = await self._producer.send(
                 record.topic, record.value, key=record.key, headers=list(record.headers)
             )
+            crash.point("after_publish")
+            sent = await sending
         except MessageSizeTooLargeError as error:
             raise RecordRefused(f"Topic {record.topic}.") from error
         except KafkaError as error:

@@ -41,5 +41,5 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level)
-    for noisy in ("aiokafka", "kafka", "uvicorn", "uvicorn.access", "sqlalchemy"):
+    for noisy in ("alembic", "aiokafka", "kafka", "uvicorn", "uvicorn.access", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

@@ -79,7 +79,7 @@ class KafkaSettings(_Group):
     ssl_certfile: str | None = Field(None, description="The client's certificate (PEM), for mutual TLS.")
     ssl_keyfile: str | None = Field(None, description="The client's key (PEM), for mutual TLS.")
     session_timeout: PositiveFloat = Field(
-        45.0, description="Seconds without a heartbeat after which the group gives the partitions to others."
+        10.0, description="Seconds without a heartbeat after which the group gives the partitions to others."
     )
 
 

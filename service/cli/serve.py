@@ -8,6 +8,7 @@ import threading
 import typer
 import uvloop
 
+from service import crash
 from service.app import build_app
 from service.db.migrate import upgrade
 from service.logs import configure
@@ -37,20 +38,21 @@ def serve() -> None:
     """
     settings = Settings.read()
     configure(settings.log)
+    crash.arm(os.environ.get("UPLOADS_CRASH_AT"))
     uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
+    app = build_app(settings)
     loop = asyncio.get_running_loop()
 
     def told_to_stop() -> None:
-        stop.set()
+        app.stop()
         _exit_at_the_latest(settings.shutdown_grace + LAST_MARGIN)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    await build_app(settings).run(stop)
+    await app.run()
 
 
 def _exit_at_the_latest(seconds: float) -> None:

@@ -211,7 +211,7 @@ dead_letters = sa.Table(
     sa.Column("state_by", sa.Text),
     sa.Column("state_reason", sa.Text),
     sa.Column("edited_as", sa.BigInteger),
-    sa.UniqueConstraint("original_topic", "original_partition", "original_offset"),
+    sa.UniqueConstraint("original_topic", "original_partition", "original_offset", name="dead_letters_original_key"),
     _one_of("state", ("open", "claimed", "sent", "resolved", "quarantined", "superseded", "discarded")),
     sa.Index("dead_letters_by_state", "state", "code"),
     sa.Index("dead_letters_by_job", "job_id"),

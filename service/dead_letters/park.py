@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service import __version__
+from service import __version__, crash
 from service.announce import Publish
 from service.db import dead_letters
 from service.dead_letters.letter import Failure, Incoming, headers, replay_headers
@@ -28,6 +28,7 @@ async def park(
         if is_new:
             letter = Record(topics.dead_letter, incoming.record.key, incoming.record.value, headers(incoming, failure))
             position = await publish(letter)
+            crash.point("after_dead_letter_ack")
             await dead_letters.note_position(conn, letter_id, partition=position.partition, offset=position.offset)
     if failure.job is not None:
         await publish(_event(topics.completed, source, incoming, failure))

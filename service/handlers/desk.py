@@ -6,7 +6,6 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from faststream.kafka.message import KafkaAckableMessage
 
 from service.domain import ProviderType
 from service.handlers.lane import Lane
@@ -78,6 +77,6 @@ class _Readable:
         return getattr(self._record, name)
 
 
-async def _undecoded(message: KafkaAckableMessage) -> bytes:
-    """The body as it is: what a job message means is decided in `messages.parse`."""
-    return message.body
+async def _undecoded(message: KafkaMessage) -> KafkaMessage:
+    """What a handler is given: the message whole, for its meaning is decided in `messages.parse`."""
+    return message

@@ -11,6 +11,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
+from service import crash
 from service.db import ledger
 from service.db.ledger import Line
 from service.dead_letters.letter import Failure, Incoming, Stage
@@ -68,6 +69,7 @@ class Settler:
             match fate:
                 case Done():
                     await _commit(consumer, partition, record.offset + 1)
+                    crash.point("after_offset_commit")
                     return
                 case Again(seconds):
                     _seek(consumer, partition, record.offset)
@@ -165,7 +167,10 @@ def _incoming(provider_type: ProviderType, record: ConsumerRecord[Any, Any]) -> 
 
 
 async def _commit(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
-    """Commit this partition's position alone; where that fails the record comes again, and the ledger answers it."""
+    """Commit this partition's position alone.
+
+    Where that fails, the next commit covers it, or the record comes again and the ledger answers it.
+    """
     try:
         await consumer.commit({partition: offset})
     except (CommitFailedError, IllegalStateError) as error:

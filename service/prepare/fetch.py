@@ -1,10 +1,9 @@
 """From a claim check to a local file that is what the claim says, and text in UTF-8."""
 
 import asyncio
-import errno
 import hashlib
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from service.errors import DiskFull, FileExpired, Refusal, TooLarge, UploadError
 from service.prepare.decompress import decompressor
 from service.prepare.encoding import Utf8Check
 from service.prepare.locations import Location
+from service.prepare.places import DISK_FULL
 from service.prepare.store import Store
 from service.settings import LimitSettings
 
@@ -46,7 +46,7 @@ async def fetch(
     that its bytes hold.
     """
     location = await _admitted(file, store, limits, now)
-    with NamedTemporaryFile(prefix="spool-", suffix=".csv", dir=directory) as spool:
+    with _room(directory), NamedTemporaryFile(prefix="spool-", suffix=".csv", dir=directory) as spool:
         intake = _Intake(file, limits, spool)
         async with aclosing(store.read(location)) as chunks:
             async for chunk in chunks:
@@ -63,6 +63,17 @@ async def _admitted(file: FileRef, store: Store, limits: LimitSettings, now: dat
     if file.size > limits.file_bytes:
         raise TooLarge(f"The file has {file.size} bytes; at most {limits.file_bytes} are taken.")
     return location
+
+
+@contextmanager
+def _room(directory: Path) -> Iterator[None]:
+    """Say so when the disk is full; the caller's own files beside the spool may fill it too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise DiskFull(f"{directory}: {error.strerror}.") from None
+        raise
 
 
 class _Intake:
@@ -108,10 +119,6 @@ class _Intake:
             return
         try:
             step()
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise DiskFull(f"{Path(self._spool.name).parent}: {error.strerror}.") from None
-            raise
         except UploadError as fault:
             self._fault = fault
 

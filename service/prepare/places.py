@@ -31,13 +31,13 @@ CHUNK = 2**20
 """Bytes read at a time; a store that is slower than one chunk per timeout counts as away."""
 
 _NEVER_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Place(Protocol):
     """Where the files below the storage root lie."""
 
-    def check(self, path: str) -> None:
+    def check(self, location: Location) -> None:
         """Raise `UrlRefused` where the path leads out of the root."""
 
     def read(self, location: Location) -> AsyncGenerator[bytes, None]:
@@ -53,9 +53,11 @@ class Directory:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def check(self, path: str) -> None:
-        root = os.path.realpath(self._root)
-        if os.path.commonpath((root, os.path.realpath(self._root / path))) != root:
+    def check(self, location: Location) -> None:
+        with self._telling(location):
+            root = os.path.realpath(self._root)
+            target = os.path.realpath(self._root / location.path)
+        if os.path.commonpath((root, target)) != root:
             raise UrlRefused("It leads out of the storage root by a symbolic link.")
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
@@ -95,7 +97,7 @@ class Directory:
             said = f"{location.url}: {error.strerror}."
             if error.errno in _NEVER_THERE and self._root.is_dir():
                 raise FileGone(said) from None
-            if error.errno in _FULL:
+            if error.errno in DISK_FULL:
                 raise DiskFull(said) from None
             if error.errno in _NEVER_THERE | {errno.EACCES, errno.EPERM, errno.EROFS}:
                 raise StoreRefuses(said) from None
@@ -122,7 +124,7 @@ class Bucket:
         config = _s3(settings) if settings.root.startswith("s3://") else None
         return cls(from_url(settings.root, config=config, client_options=client, retry_config=retry))
 
-    def check(self, path: str) -> None:
+    def check(self, location: Location) -> None:
         """Nothing to check: an object's key is a name, and has no links."""
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:

@@ -161,7 +161,7 @@ def _names(names: Sequence[str]) -> str:
 
 def _absent(column: Column) -> Value | None:
     if column.required:
-        message = f"There is no value, and one is required, such as {quoted(column.example)}."
+        message = f"The value is missing; write one, such as {quoted(column.example)}."
         raise Wrong(column.name, RowErrorCode.REQUIRED, message)
     return column.default
 

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service import crash
 from service.catalogue import EntryType, entry_type, factor_type, module_name
 from service.db import entries, modules
 from service.domain import Job, WriteMode
@@ -45,6 +46,7 @@ async def prepare(job: Job, workshop: Workshop, progress: Progress) -> AsyncIter
             checker = await _checker(job, kind, table, module, workshop)
             rejects = Rejects(Path(directory) / "rejected.csv", table.header)
             progress.stage = "inserting"
+            crash.point("after_parse")
             yield Upload(job, table, checker, rejects, max_rows=workshop.limits.rows, progress=progress)
 
 
@@ -79,6 +81,7 @@ async def _table(job: Job, kind: Kind, workshop: Workshop, directory: Path, prog
     async with AsyncExitStack() as stack:
         fetching = fetch(job.file, workshop.store, limits, directory=directory, now=datetime.now(UTC), on_bytes=fetched)
         spool = await stack.enter_async_context(fetching)
+        crash.point("after_fetch")
         progress.bytes_done, progress.bytes_total = 0, spool.size
         per_year = job.mode is WriteMode.REPLACE
         yield stack.enter_context(open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns))

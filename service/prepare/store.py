@@ -48,8 +48,9 @@ class Store:
             self._hosts.check(parts.host)
             return Location(url, "/".join(parts.segments), parts.host)
         path = self._path_below_root(parts)
-        self._place.check(path)
-        return Location(self.under_root(path), path)
+        location = Location(self.under_root(path), path)
+        self._place.check(location)
+        return location
 
     def is_under_root(self, url: str) -> bool:
         """Whether a URL that `resolve` takes lies below the root, where files may be written."""

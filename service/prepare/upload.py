@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
+from service import crash
 from service.domain import Job, OnRowError, Reason, RowError
 from service.errors import Refusal, TooLarge
 from service.prepare.check import BadRow, EntryChecker, FactorChecker
@@ -102,6 +103,7 @@ class Upload:
                 return
             good, bad = checker.check(rows)
             self._count(len(good), bad)
+            crash.point("mid_copy")
             yield [] if self._is_refused_anyway() else good
 
     def _count(self, good: int, bad: list[BadRow]) -> None:

@@ -1,0 +1,41 @@
+"""Files to fetch: their claim checks, and the store and limits to fetch them with."""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from service.domain import FileRef
+from service.prepare.fetch import fetch
+from service.prepare.https import HttpsHosts
+from service.prepare.places import Directory
+from service.prepare.store import Store
+from service.settings import LimitSettings
+
+NOW = datetime(2026, 3, 18, 14, tzinfo=UTC)
+CSV = "name,supplier\nGerät,Zürich\n".encode()
+
+
+def claim(url: str, data: bytes = CSV, **changes: Any) -> FileRef:
+    """The claim check of these bytes as stored at `url`, with some fields changed."""
+    return FileRef(**{"url": url, "size": len(data), "sha256": sha256(data).hexdigest(), **changes})
+
+
+def local_store(root: Path, hosts: HttpsHosts | None = None, timeout: float = 30.0) -> Store:
+    """A store with its root at a directory, and maybe some https hosts."""
+    hosts = hosts or HttpsHosts((), timeout=timeout)
+    return Store(f"file://{quote(str(root))}", Directory(root), hosts, timeout=timeout)
+
+
+def listing(directory: Path) -> list[str]:
+    """The names in a directory, in order."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+async def fetched(file: FileRef, store: Store, directory: Path, **limits: Any) -> bytes:
+    """What the spool holds, once it is fetched with these limits."""
+    async with fetch(file, store, LimitSettings(**limits), directory=directory, now=NOW) as spool:
+        data = spool.path.read_bytes()
+        assert spool.size == len(data)
+        return data

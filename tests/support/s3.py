@@ -1,0 +1,43 @@
+"""An S3-compatible server on 127.0.0.1 for tests that Docker does not help: moto's, which keeps objects in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.request import Request, urlopen
+
+import pytest
+
+from service.settings import StorageSettings
+
+REGION = "eu-central-1"
+_LOCATION = f"<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """A running server; its endpoint."""
+    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def make_bucket(endpoint: str, bucket: str) -> None:
+    """Create an empty bucket."""
+    with urlopen(Request(f"{endpoint}/{bucket}", method="PUT", data=_LOCATION.encode())):
+        pass
+
+
+def s3_settings(endpoint: str, root: str, timeout: float = 10.0) -> StorageSettings:
+    """Storage settings for a bucket at this endpoint; the credentials are planted, so that none are looked for."""
+    return StorageSettings(
+        root=root,
+        s3_endpoint=endpoint,
+        s3_region=REGION,
+        s3_access_key_id="planted-key-id",
+        s3_secret_access_key="planted-secret-key",
+        timeout=timeout,
+    )

@@ -1,0 +1,273 @@
+"""Whatever the cells: the compiled function, the plain code and a third, obvious reading of the rules agree."""
+
+import json
+import re
+from datetime import date
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.catalogue import (
+    ENTRY_TYPES,
+    FACTOR_TYPES,
+    UNIT,
+    Choice,
+    Date,
+    EntryType,
+    Integer,
+    Number,
+    columns_of,
+)
+from service.prepare.check import EntryChecker, FactorChecker, Target
+
+UNITS = {"1": (10, 100), "2": (20, 200), "3": (30, None)}
+HELD = {100: {"taken"}, 7: {"taken"}}
+FORMS = [
+    pytest.param(kind, per_year, id=f"{type(kind).__name__}-{kind.name}-{'year' if per_year else 'unit'}")
+    for kind, per_year in (
+        *((kind, per_year) for kind in ENTRY_TYPES.values() for per_year in (True, False)),
+        *((kind, False) for kind in FACTOR_TYPES.values()),
+    )
+]
+NASTY = [
+    *("", " ", "\t", "\u00a0", "\x1c", "\x00", "a\x00b", r"\u0000", "é", "taken", " taken", "x" * 50, '"', "\\"),
+    *("0", "-0", "1", "2", "3", "40", "68", "100", "168", "169", "0.1", "0.09", "1.5", "40.0", "4e1", "-1", "1e400"),
+    *("nan", "inf", "-Infinity", "1_0", "٤", "４", "0x1", "0,5", "1,234.5", " 1", "1\u2003", "\x1c1", "1e-400"),
+    *("9007199254740991", "9007199254740992", "1" * 400, "chf", "CHF", " Eur ", "ECONOMY", "first", "52", "1_5"),
+    *("2025-03-18", "2025-02-30", "20250318", "2025-W01-1", "2025-03-1８", "True", "null", "[]"),
+]
+
+
+def plausible(column):
+    """Cells that are good for the column more often than not."""
+    match column:
+        case _ if column is UNIT:
+            return st.sampled_from(["1", "1", " 2 ", "3", "4"])
+        case Choice():
+            return st.sampled_from(column.values)
+        case Date():
+            return st.dates().map(str)
+        case Integer():
+            return st.integers(-1, 170).map(str)
+        case Number():
+            return st.floats(0, 2).map(repr)
+        case _:
+            return st.sampled_from(["a", "b", "taken"])
+
+
+def tables(columns):
+    """Headers in any order, with gaps and unknown names, and rows of any length below them."""
+    by_name = {column.name: column for column in columns}
+    optional = [column.name for column in columns if not column.required]
+    required = [column.name for column in columns if column.required]
+
+    @st.composite
+    def table(draw):
+        kept = draw(st.lists(st.sampled_from(optional), unique=True)) if optional else []
+        dropped = draw(st.sampled_from([None] * 9 + required))
+        names = [name for name in required if name != dropped] + kept + ["unknown"] * draw(st.integers(0, 2))
+        header = draw(st.permutations(names))
+        cells = [
+            st.one_of(
+                plausible(by_name[name]), plausible(by_name[name]), st.sampled_from([*NASTY, *NASTY, "x"]), st.text()
+            )
+            if name in by_name and draw(st.booleans())
+            else plausible(by_name.get(name))
+            for name in header
+        ]
+        full = st.tuples(*cells).map(list)
+        cut = st.tuples(full, st.integers(0, len(header))).map(lambda pair: pair[0][: pair[1]])
+        long = st.tuples(full, st.sampled_from(["", "x", "\x00"])).map(lambda pair: [*pair[0], pair[1]])
+        return header, draw(st.lists(st.one_of(full, full, full, cut, long), max_size=8))
+
+    return table()
+
+
+def checker_of(kind, header, *, per_year):
+    if not isinstance(kind, EntryType):
+        return FactorChecker(kind, header)
+    place = {"units": UNITS} if per_year else {"module": (7, 70)}
+    return EntryChecker(kind, header, Target(kind.id, 2025, 1, 99), held=HELD, **place)
+
+
+class Bad(Exception):
+    """A row error: the column, and the codes that may be given for it."""
+
+
+def value_of(column, cell):
+    text = cell.strip()
+    if "\x00" in text:
+        raise Bad(column.name, {"nul_character"})
+    if text == "":
+        if column.required:
+            raise Bad(column.name, {"required"})
+        return column.default
+    if isinstance(column, Number):
+        return number_of(column, text)
+    if isinstance(column, Choice):
+        for value in column.values:
+            if value == text or (column.fold and value == text.lower()):
+                return value
+        raise Bad(column.name, {"not_in_list"})
+    if isinstance(column, Date):
+        return date_of(column, text)
+    return text
+
+
+def number_of(column, text):
+    try:
+        if not set(text) <= set("0123456789.eE+-"):
+            raise ValueError
+        value = float(text)
+    except ValueError:
+        raise Bad(column.name, {"not_a_number", "decimal_comma", "not_finite"}) from None
+    if value in (float("inf"), float("-inf")):
+        raise Bad(column.name, {"not_finite"})
+    if isinstance(column, Integer):
+        if abs(value) >= 2**53:
+            raise Bad(column.name, {"not_finite"})
+        if value != int(value):
+            raise Bad(column.name, {"not_an_integer"})
+        value = int(value)
+    if value < column.minimum or value > column.maximum:
+        raise Bad(column.name, {"out_of_bounds"})
+    return value
+
+
+def date_of(column, text):
+    try:
+        if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            raise ValueError
+        date(*map(int, text.split("-")))
+    except ValueError:
+        raise Bad(column.name, {"bad_date"}) from None
+    return text
+
+
+def reference(kind, header, rows, *, per_year):
+    """Every row's fate in order: the stored values by place, or the column and the codes of its error."""
+    taken, fates = set(), []
+    for cells in rows:
+        if all(cell.strip() == "" for cell in cells):
+            continue
+        named = dict(zip(header, cells, strict=False))
+        try:
+            fates.append(judge(kind, named, taken, per_year=per_year))
+        except Bad as bad:
+            fates.append(bad.args)
+    return fates
+
+
+def judge(kind, named, taken, *, per_year):
+    module, unit, values = 7, 70, {}
+    for column in columns_of(kind, per_year=per_year):
+        value = value_of(column, named.get(column.name, ""))
+        if column is UNIT:
+            if value not in UNITS:
+                raise Bad(column.name, {"unknown_unit"})
+            unit, module = UNITS[value]
+            if module is None:
+                raise Bad(column.name, {"unit_without_report"})
+        elif value is not None:
+            values[column.key] = value
+        if column.name == "standby_usage_hours_per_week" and isinstance(kind, EntryType):
+            hours = values.get("active_usage_hours_per_week", 0) + values.get("standby_usage_hours_per_week", 0)
+            if hours > 168:
+                raise Bad(column.name, {"out_of_bounds"})
+    if not isinstance(kind, EntryType):
+        return judge_factor(kind, values, taken)
+    if kind.name == "member":
+        key = (module, values["user_institutional_id"])
+        if key in taken or key[1] in HELD.get(module, ()):
+            raise Bad("user_institutional_id", {"duplicate"})
+        taken.add(key)
+    return (module, unit, values)
+
+
+def judge_factor(kind, values, taken):
+    names = [column.name for column in kind.identity]
+    identity = tuple(values.get(name) for name in names)
+    if identity in taken:
+        raise Bad(names[0], {"duplicate"})
+    taken.add(identity)
+    return (
+        {name: value for name, value in values.items() if name in names},
+        {name: value for name, value in values.items() if name not in names},
+    )
+
+
+def fates_of(kind, good, bad):
+    """The checker's records and errors, back in the order of the rows."""
+    errors = {row.error.row: (row.error.column, row.error.code) for row in bad}
+    records = iter(good)
+    for number in range(1, len(good) + len(bad) + 1):
+        if number in errors:
+            yield errors[number]
+        elif isinstance(kind, EntryType):
+            type_id, module, data, year, unit, source, job_id = next(records)
+            assert (type_id, year, source, job_id) == (kind.id, 2025, 1, 99)
+            yield (module, unit, json.loads(data))
+        else:
+            yield tuple(map(json.loads, next(records)))
+
+
+def agree(fate, expected):
+    if isinstance(expected[1], set):
+        return fate[0] == expected[0] and fate[1] in expected[1]
+    return fate == expected
+
+
+PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.parametrize(("kind", "per_year"), FORMS)
+def test_the_checker_reads_every_row_as_the_rules_say(kind, per_year):
+    @PATIENT
+    @given(tables(columns_of(kind, per_year=per_year)), st.integers(1, 4))
+    def property_(table, chunk):
+        header, rows = table
+        checker = checker_of(kind, header, per_year=per_year)
+        good, bad = [], []
+        for start in range(0, len(rows), chunk):
+            more = checker.check(rows[start : start + chunk])
+            good += more[0]
+            bad += more[1]
+        expected = reference(kind, header, rows, per_year=per_year)
+        assert checker.rows_seen == len(expected) == len(good) + len(bad)
+        for fate, rule in zip(fates_of(kind, good, bad), expected, strict=True):
+            assert agree(fate, rule), (fate, rule)
+
+    property_()
+
+
+@pytest.mark.parametrize(("kind", "per_year"), FORMS)
+def test_the_compiled_function_and_the_plain_code_give_the_same_to_the_letter(kind, per_year):
+    @PATIENT
+    @given(tables(columns_of(kind, per_year=per_year)))
+    def property_(table):
+        header, rows = table
+        by_plain = checker_of(kind, header, per_year=per_year)
+        good, bad = [], []
+        for row in rows:
+            by_plain.doubt(row, good, bad)
+        compiled = checker_of(kind, header, per_year=per_year)
+        assert compiled.check(rows) == (good, bad)
+        assert getattr(compiled, "taken", None) == getattr(by_plain, "taken", None)
+
+    property_()
+
+
+@pytest.mark.parametrize(("kind", "per_year"), FORMS)
+def test_the_compiled_function_takes_a_plainly_good_row_itself(kind, per_year):
+    columns = columns_of(kind, per_year=per_year)
+    checker = checker_of(kind, [column.name for column in columns], per_year=per_year)
+    checker.doubt = lambda row, _good, _bad: pytest.fail(f"doubted {row}")
+    row = ["1" if column is UNIT else f" {column.example}" for column in columns]
+    bare = [cell if column.required else "" for column, cell in zip(columns, row, strict=True)]
+    bare = [
+        f"{cell}b" if type(column).__name__ == "Text" and cell and column is not UNIT else cell
+        for column, cell in zip(columns, bare, strict=True)
+    ]
+    good, bad = checker.check([row, bare, bare[:0] + row[:0] or bare][:2])
+    assert (len(good), bad) == (2, [])

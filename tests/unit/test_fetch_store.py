@@ -1,0 +1,242 @@
+"""Which URLs a job may name, and how their files are read and written."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.errors import FileGone, StoreRefuses, UrlRefused
+from service.prepare.locations import Location
+from service.prepare.store import Store
+from service.settings import StorageSettings
+from tests.support.files import CSV, listing, local_store
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A storage root in a path with a space and an umlaut."""
+    root = tmp_path / "the root ü"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def store(root: Path) -> Store:
+    return local_store(root)
+
+
+@pytest.fixture
+def plain_user(root: Path) -> Iterator[None]:
+    """Nobody special, before a locked file: root may read everything, and would miss the refusal."""
+    (root / "locked.csv").touch(mode=0)
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def bucket_store(root: str) -> Store:
+    """A store whose root is a bucket that no test ever connects to."""
+    return Store.of(
+        StorageSettings(root=root, s3_region="eu-central-1", s3_access_key_id="k", s3_secret_access_key="s")
+    )
+
+
+async def read(store: Store, url: str) -> bytes:
+    return b"".join([chunk async for chunk in store.read(store.resolve(url))])
+
+
+NAMES = ["plain.csv", "with space.csv", "Geräte für Zürich.csv", "a/b c/d.csv", "100%.csv", "%2e%2e", "a#b?c.csv"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "a+b&c=d@e~(1).csv", "…", ".hidden", "..."])
+async def test_any_name_can_be_written_and_read_again(name: str, store: Store, root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(CSV)
+    url = store.under_root(name)
+    await store.write(url, source)
+    assert url.isascii()
+    assert " " not in url
+    assert store.resolve(url) == Location(url, name)
+    assert (root / name).read_bytes() == CSV
+    assert await read(store, url) == CSV
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_beside_another_has_its_name_and_a_suffix(name: str, store: Store) -> None:
+    beside = store.beside(store.resolve(store.under_root(name)), ".8123.rejected.csv")
+    assert store.resolve(beside).path == f"{name}.8123.rejected.csv"
+
+
+@pytest.mark.parametrize("prefix", ["file://", "file://localhost", "FILE://"])
+async def test_an_unencoded_name_is_read_too_and_its_url_comes_back_encoded(
+    prefix: str, store: Store, root: Path
+) -> None:
+    (root / "Gerät 1.csv").write_bytes(CSV)
+    location = store.resolve(f"{prefix}{root}/Gerät 1.csv")
+    assert location.url == store.under_root("Gerät 1.csv")
+    assert location.url.endswith("/Ger%C3%A4t%201.csv")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "{root}/../outside.csv",
+        "{root}/%2e%2e/outside.csv",
+        "{root}/%2E%2E%2Foutside.csv",
+        "{root}/..%2foutside.csv",
+        "{root}/a/../../outside.csv",
+        "{root}/./a.csv",
+        "{root}//a.csv",
+        "{root}/a.csv/",
+        "{root}/a%5C..%5Cb.csv",
+        "{root}/a\\b.csv",
+        "{root}/a%00.csv",
+        "{root}/a\n.csv",
+        "{root}/a%0D.csv",
+        "{root}/%FF.csv",
+        "{root}/a.csv?version=1",
+        "{root}/a.csv#top",
+        "{root}/a.csv?",
+        " {root}/a.csv",
+        "{root}/a.csv ",
+        "{root}",
+        "{root}/",
+        "{root}-other/a.csv",
+        "file:///etc/passwd",
+        "file://a-host/a.csv",
+        "file:a.csv",
+        "/a.csv",
+        "a.csv",
+        "",
+        "http://example.org/a.csv",
+        "https://example.org/a.csv",
+        "s3://uploads/a.csv",
+        "gs://uploads/a.csv",
+        "ftp://example.org/a.csv",
+        "data:text/csv,a",
+        "https://[::1/a.csv",
+    ],
+)
+def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(url: str, store: Store) -> None:
+    with pytest.raises(UrlRefused):
+        store.resolve(url.format(root=store.under_root("").rstrip("/")))
+
+
+def test_double_encoding_names_a_file_and_never_a_step_up(store: Store) -> None:
+    assert store.resolve(store.under_root("%2e%2e/a.csv")).path == "%2e%2e/a.csv"
+    assert store.resolve(store.under_root("x") + "%252e%252e").path == "x%2e%2e"
+
+
+@pytest.mark.parametrize("root", ["s3://uploads", "s3://uploads/", "s3://uploads/pre%20fix", "gs://uploads/pre fix"])
+def test_a_bucket_is_read_below_its_prefix_only(root: str) -> None:
+    store = bucket_store(root)
+    location = store.resolve(root.rstrip("/") + "/2025/Ger%C3%A4t.csv")
+    assert location.path == "2025/Gerät.csv"
+    assert store.resolve(location.url) == location
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://other/prefix/a.csv",
+        "s3://uploads/a.csv",
+        "s3://uploads/prefix",
+        "s3://uploads/prefix-other/a.csv",
+        "s3://uploads/prefix/../a.csv",
+        "s3://uploads/prefix/%2e%2e/a.csv",
+        "s3://uploads:80/prefix/a.csv",
+        "gs://uploads/prefix/a.csv",
+        "file:///uploads/prefix/a.csv",
+        "https://uploads/prefix/a.csv",
+    ],
+)
+def test_outside_of_the_bucket_and_its_prefix_a_url_is_refused(url: str) -> None:
+    with pytest.raises(UrlRefused):
+        bucket_store("s3://uploads/prefix").resolve(url)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "named"),
+    [
+        ("files.example.org", "https://files.example.org/a.csv"),
+        ("files.example.org", "https://FILES.example.org:443/a.csv"),
+        ("Files.example.org:443", "https://files.example.org/a.csv"),
+        ("files.example.org:8443", "https://files.example.org:8443/a.csv"),
+    ],
+)
+def test_an_https_host_is_read_where_the_settings_name_it(allowed: str, named: str, root: Path) -> None:
+    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=(allowed,)))
+    assert store.resolve(named).host is not None
+    assert not store.is_under_root(named)
+    assert store.is_under_root(store.under_root("a.csv"))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "https://files.example.org:8443/a.csv",
+        "https://files.example.org.evil.example/a.csv",
+        "https://evil.example/files.example.org",
+        "https://user@files.example.org/a.csv",
+        "https://files.example.org@evil.example/a.csv",
+        "https://files.example.org/../a.csv",
+        "http://files.example.org/a.csv",
+    ],
+)
+def test_another_https_host_or_port_is_refused(named: str, root: Path) -> None:
+    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
+    with pytest.raises(UrlRefused):
+        store.resolve(named)
+
+
+async def test_nothing_is_written_at_an_https_host(root: Path, tmp_path: Path) -> None:
+    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
+    with pytest.raises(UrlRefused):
+        await store.write("https://files.example.org/a.csv", tmp_path / "source")
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "folder/gone.csv", "file.csv/gone.csv", "n" * 300])
+async def test_a_missing_file_is_gone(name: str, store: Store, root: Path) -> None:
+    (root / "file.csv").write_bytes(CSV)
+    with pytest.raises(FileGone) as caught:
+        await read(store, store.under_root(name))
+    assert store.under_root(name) in caught.value.message
+
+
+async def test_a_root_that_is_not_mounted_concerns_every_job_and_is_not_made(tmp_path: Path) -> None:
+    store = local_store(tmp_path / "root")
+    with pytest.raises(StoreRefuses):
+        await read(store, store.under_root("a.csv"))
+    (tmp_path / "source").write_bytes(CSV)
+    with pytest.raises(StoreRefuses):
+        await store.write(store.under_root("a.csv"), tmp_path / "source")
+    assert listing(tmp_path) == ["source"]
+
+
+@pytest.mark.usefixtures("plain_user")
+async def test_a_file_that_may_not_be_read_is_for_the_operator_to_mend(store: Store, root: Path) -> None:
+    with pytest.raises(StoreRefuses):
+        await read(store, store.under_root("locked.csv"))
+
+
+async def test_a_folder_or_a_pipe_is_no_file(store: Store, root: Path) -> None:
+    (root / "folder").mkdir()
+    os.mkfifo(root / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(UrlRefused):
+            await read(store, store.under_root(name))
+
+
+async def test_a_written_file_replaces_the_one_before_and_leaves_nothing_else(
+    store: Store, root: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    for data in (b"first, and longer", b"second"):
+        source.write_bytes(data)
+        await store.write(store.under_root("rejected/8123.csv"), source)
+    assert listing(root / "rejected") == ["8123.csv"]
+    assert (root / "rejected/8123.csv").read_bytes() == b"second"
