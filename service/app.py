@@ -20,6 +20,7 @@ from service.announce import sweep
 from service.apply import Outbox
 from service.broker import Producer, consumer_broker, wait_for_broker
 from service.db.engine import create_engine
+from service.dead_letters.guard import Guard
 from service.errors import Environment, Transient
 from service.handlers import external, factors, per_year, unit_specific
 from service.handlers.breaker import Breaker
@@ -89,7 +90,7 @@ class App:
             progress_topic=topics.progress,
             progress_interval=settings.announce.progress_interval,
         )
-        return Settler(way, topics, self.breaker, settings.retry)
+        return Settler(way, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry)
 
     @property
     def http_port(self) -> int:

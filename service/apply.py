@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import crash
 from service.catalogue import EntryType, entry_type
-from service.db import entries, factors, ledger, modules, scopes
+from service.db import dead_letters, entries, factors, ledger, modules, scopes
 from service.db.ledger import Line
 from service.domain import Job, Outcome, Reason, Record, ReplaceScope, Result, SourceCounts, WriteMode
 from service.errors import MemberTaken
@@ -76,6 +76,7 @@ async def _close(conn: AsyncConnection, job: Job, line: Line, result: Result, ou
     now = datetime.now(UTC)
     event = completion_event(job, line, result, outbox, now)
     await ledger.close(conn, job, result, event, now=now)
+    await dead_letters.settle(conn, job, result)
     return replace(line, outcome=result.outcome, event=event)
 
 

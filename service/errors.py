@@ -171,6 +171,12 @@ class Environment(UploadError):
     code = "environment"
 
 
+class GuardStopped(Environment):
+    """The dead-letter guard has stopped parking; nothing is dropped, the messages wait."""
+
+    code = "dead_letter_guard"
+
+
 class DatabaseUnfit(Environment):
     """The database refuses the service itself: a privilege, a table, a column or disk space is missing."""
 

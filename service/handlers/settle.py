@@ -14,10 +14,11 @@ from structlog.contextvars import bound_contextvars
 from service import crash
 from service.db import ledger
 from service.db.ledger import Line
+from service.dead_letters.guard import Guard
 from service.dead_letters.letter import Failure, Incoming, Stage
 from service.dead_letters.park import park
 from service.domain import Job, ProviderType, Record
-from service.errors import Environment, Poison, Transient, Unexpected, UploadError
+from service.errors import Environment, GuardStopped, Poison, Transient, Unexpected, UploadError
 from service.handlers.breaker import Breaker
 from service.handlers.lane import Lane
 from service.messages import parse
@@ -47,8 +48,9 @@ Fate = Done | Again
 class Settler:
     """Decides the fate of every record; one for a process."""
 
-    def __init__(self, way: Way, topics: Topics, breaker: Breaker, retry: RetrySettings) -> None:
+    def __init__(self, way: Way, topics: Topics, breaker: Breaker, guard: Guard, retry: RetrySettings) -> None:
         self._way = way
+        self._guard = guard
         self._topics = topics
         self._retry = retry
         self._parked_unexpected: set[str] = set()
@@ -86,7 +88,8 @@ class Settler:
                     line = await self._way.go(job, journey)
             except Exception as error:  # noqa: BLE001 - whatever it is, the record must meet one of three fates
                 return await self._failed(_incoming(provider_type, record), job, journey, error, tries)
-            self.breaker.close()
+            self.breaker.job_ended()
+            self._guard.note(parked=False)
             _log_end(job, line, started)
             return Done()
 
@@ -94,20 +97,19 @@ class Settler:
         self, incoming: Incoming, job: Job | None, journey: Journey, error: Exception, tries: int
     ) -> Fate:
         failure = self._judged(error, tries)
-        try:
-            match failure:
-                case Poison():
-                    await self._park(incoming, job, journey, failure, error)
-                    return Done()
-                case Environment():
-                    self.breaker.open(failure)
-        except Exception as while_parking:  # noqa: BLE001 - the offset is held, and the record comes again
-            failure = classify(while_parking) or Unexpected("while parking a dead letter")
-            _log_failure(failure, while_parking, tries)
-            return Again(pause(tries, self._retry))
+        if isinstance(failure, Poison):
+            try:
+                await self._park(incoming, job, journey, failure, error)
+            except Exception as while_parking:  # noqa: BLE001 - the offset is held, and the record comes again
+                error, failure = while_parking, classify(while_parking) or Transient("Parking failed.")
+            else:
+                return Done()
         _log_failure(failure, error, tries)
+        if isinstance(failure, Environment):
+            self.breaker.open(failure, self._guard.resumed if isinstance(failure, GuardStopped) else None)
+            return Again(0)
         await self._note(job, failure)
-        return Again(0 if isinstance(failure, Environment) else pause(tries, self._retry))
+        return Again(pause(tries, self._retry))
 
     def _judged(self, error: Exception, tries: int) -> UploadError:
         """The failure as one of the three kinds; an unknown one is tried again a few times first."""
@@ -130,7 +132,9 @@ class Settler:
         first = min(journey.first_started_at, last)
         letter = Failure(failure, stage, journey.attempts, first, last, job, error)
         way = self._way
+        await self._guard.admit()
         is_new = await park(way.engine, way.publish, self._topics, way.outbox.source, incoming, letter)
+        self._guard.note(parked=True)
         if isinstance(failure, Unexpected):
             self._parked_unexpected.add(_where(error))
         log.error("parked", code=failure.code, stage=stage, message=failure.message, repeated=not is_new)

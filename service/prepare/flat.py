@@ -112,7 +112,7 @@ def _targets(layout: Layout) -> str:
     for i, position in enumerate(layout.positions):
         if position is not None:
             names[position] = f"c{i}"
-    return "".join(f"{name}, " for name in names)
+    return f"[{', '.join(names)}]"
 
 
 def _piece(i: int, column: Column, layout: Layout) -> _Piece | None:

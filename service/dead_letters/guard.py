@@ -1,0 +1,71 @@
+"""The guard: when too much is parked, the fault is not in the messages, and parking stops until a person says go."""
+
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from service.db import dead_letters, state
+from service.errors import GuardStopped
+from service.settings import RetrySettings
+
+NAME = "dead_letter_guard"
+WORKER = "worker"
+
+RECENT = 40
+"""How many of the last messages are looked at: more than half of them parked is too much, however slowly."""
+
+
+class Guard:
+    """Asked before each parking. What it stops is held at its offset, never dropped."""
+
+    def __init__(self, engine: AsyncEngine, settings: RetrySettings) -> None:
+        self._engine = engine
+        self._limit = settings.guard_count
+        self._window = timedelta(seconds=settings.guard_window)
+        self._recent: deque[bool] = deque(maxlen=RECENT)
+
+    def note(self, *, parked: bool) -> None:
+        """Remember how a message ended."""
+        self._recent.append(parked)
+
+    async def admit(self) -> None:
+        """Let one record be parked. Raises `GuardStopped` where too many were, or it has stopped before."""
+        async with self._engine.begin() as conn:
+            kept = await state.read(conn, NAME)
+            why = kept.get("why") or await self._too_many(conn, kept)
+            if why and "why" not in kept:
+                await state.write(conn, NAME, kept | {"why": why}, by=WORKER)
+        if why:
+            raise GuardStopped(f"{why} Look at `uploads dead-letters list`, then `uploads dead-letters resume`.")
+
+    async def resumed(self) -> bool:
+        """Whether a person has said go since it stopped; False where that can't be known."""
+        try:
+            async with self._engine.connect() as conn:
+                stopped = "why" in await state.read(conn, NAME)
+        except (SQLAlchemyError, OSError):
+            return False  # nobody can have said go to a database that does not answer
+        if not stopped:
+            self._recent.clear()
+        return not stopped
+
+    async def _too_many(self, conn: AsyncConnection, kept: dict[str, Any]) -> str | None:
+        if sum(self._recent) > RECENT / 2:
+            return f"More than half of the last {RECENT} messages were parked."
+        since = datetime.now(UTC) - self._window
+        if "resumed_at" in kept:
+            since = max(since, datetime.fromisoformat(kept["resumed_at"]))
+        if await dead_letters.count_since(conn, since) >= self._limit:
+            return f"{self._limit} messages were parked within {self._window.total_seconds():g} s."
+        return None
+
+
+async def resume(engine: AsyncEngine, *, by: str) -> str | None:
+    """Say go: parking starts anew, and counting with it. Why it had stopped, None where it had not."""
+    async with engine.begin() as conn:
+        kept = await state.read(conn, NAME)
+        await state.write(conn, NAME, {"resumed_at": datetime.now(UTC).isoformat()}, by=by)
+    return kept.get("why")
