@@ -21,7 +21,7 @@ from service.apply import Outbox
 from service.broker import Producer, consumer_broker, wait_for_broker
 from service.db.engine import create_engine
 from service.dead_letters.guard import Guard
-from service.errors import Environment, Transient
+from service.errors import Environment, Transient, frames
 from service.handlers import external, factors, per_year, unit_specific
 from service.handlers.breaker import Breaker
 from service.handlers.desk import Desk
@@ -31,6 +31,7 @@ from service.prepare.prepare import Workshop
 from service.prepare.store import Store
 from service.retry import classify
 from service.settings import Settings
+from service.status import Status
 from service.topics import Topics
 from service.vigil import Vigil
 from service.way import Way
@@ -75,9 +76,11 @@ class App:
         self.desk = Desk(self.broker, self._settler(), self.topics, settings.kafka, settings.limits)
         for handlers in (per_year, unit_specific, external, factors):
             handlers.register(self.desk)
-        vigil = Vigil(self.broker)
+        lanes = {lane.topic: lane for lane in self.desk.lanes.values()}
+        self.vigil = vigil = Vigil(self.broker, lanes)
         self.health = Health(self.engine, self.breaker, vigil.consuming, vigil.broker_answers, vigil.assigned)
-        routes = [*self.health.routes(), ("/metrics", make_asgi_app(registry))]
+        status = Status(self.engine, self.breaker, lanes, vigil)
+        routes = [*self.health.routes(), *status.routes(), ("/metrics", make_asgi_app(registry))]
         self._http = _HttpServer(AsgiFastStream(self.broker, asgi_routes=routes, logger=None), settings)
 
     def _settler(self) -> Settler:
@@ -101,27 +104,33 @@ class App:
         """Let the job in hand end within the grace, then let `run` return."""
         self._stop.set()
 
+    def _stalled(self, topic: str) -> None:
+        self._give_up(RuntimeError(f"the consumer of {topic} has stopped for good"))
+
     def _give_up(self, error: BaseException) -> None:
-        log.critical("handler_failed", exception=type(error).__name__, exc_info=error)
+        log.critical("giving_up", exception=type(error).__name__, frames=frames(error))
         self.escaped = error
         self.stop()
 
     async def run(self) -> None:
-        """Work until told to stop. Raises `RuntimeError` where it stopped because a handler failed."""
+        """Work until told to stop. Raises `RuntimeError` where it gave up by itself: only a restart helps."""
         await self._work()
         if self.escaped is not None:
-            raise RuntimeError("a handler failed; its record comes again after the restart") from self.escaped
+            raise RuntimeError("the worker gave up; what it had in hand comes again after a restart") from self.escaped
 
     async def _work(self) -> None:
         stop = self._stop
         async with self._http.serving(), self._connected(stop):
             if stop.is_set():
                 return
+            patience = 2 * self.settings.kafka.session_timeout
             sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweeper")
+            watch = asyncio.create_task(self.vigil.watch(self._stalled, patience=patience), name="vigil")
             log.info("started", version=__version__, prefix=self.topics.prefix, http_port=self.http_port)
             await stop.wait()
             self.health.stopping = True
             sweeper.cancel()
+            watch.cancel()
             for lane in self.desk.lanes.values():
                 lane.leave()
             log.info("draining", grace_seconds=self.settings.shutdown_grace)

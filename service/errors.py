@@ -6,6 +6,12 @@ ends `rejected`, and its submitter learns why.
 """
 
 from inspect import cleandoc
+from traceback import format_tb
+
+
+def frames(error: BaseException) -> str:
+    """Where an error came from, innermost last, without its message: that may quote a row's values."""
+    return "".join(format_tb(error.__traceback__)[-12:])
 
 
 class UploadError(Exception):

@@ -14,6 +14,8 @@ from service.handlers.breaker import Breaker
 
 CHECK_SECONDS = 3.0
 
+_STARTING = "the first connection to PostgreSQL and Kafka is still to be made"
+
 Check = Callable[[], Awaitable[str | None]]
 """Asks one question; None where all is well, else what is wrong, in words."""
 
@@ -42,9 +44,13 @@ class Health:
         if self.stopping:
             return {"stopping": "the worker is draining"}
         if not self.started:
-            return {"starting": "the first connection to PostgreSQL and Kafka is still to be made"}
+            return {"starting": _STARTING}
         checks = {"database": self._database, "broker": self.broker_answers, "partitions": self.assigned}
         return await self._ask(checks | {"breaker": self._breaker})
+
+    async def startup(self) -> dict[str, str]:
+        """Whether PostgreSQL and Kafka have been reached once; a probe with patience keeps the others quiet."""
+        return {} if self.started else {"starting": _STARTING}
 
     def routes(self) -> list[Route]:
         """The probes as ASGI routes: 200 and `{}` where all is well, else 503 and what is wrong."""
@@ -57,7 +63,11 @@ class Health:
         async def ready(_scope: object) -> AsgiResponse:
             return _answer(await self.ready())
 
-        return [("/health/live", live), ("/health/ready", ready)]
+        @get
+        async def startup(_scope: object) -> AsgiResponse:
+            return _answer(await self.startup())
+
+        return [("/health/live", live), ("/health/ready", ready), ("/health/startup", startup)]
 
     async def _ask(self, checks: dict[str, Check]) -> dict[str, str]:
         """What is wrong, by check; a check that takes too long is wrong too."""

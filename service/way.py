@@ -25,6 +25,7 @@ Step = Literal["begin", "fetch", "prepare", "apply", "announce"]
 class Journey:
     """Where a job is on its way; what went wrong is told with the step that it went wrong in."""
 
+    job_id: int | None = None
     step: Step = "begin"
     attempts: int = 1
     first_started_at: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -1,5 +1,6 @@
 """Rows of `dead_letters`: the state of each record of the dead-letter topic."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,11 @@ _INSERT = text("""
 """)
 
 _SENT_TO = text("UPDATE dead_letters SET dlq_partition = :partition, dlq_offset = :offset WHERE id = :id")
+
+_COUNT_OPEN = text("""
+    SELECT code, count(*) FROM dead_letters WHERE state IN ('open', 'claimed', 'sent', 'quarantined')
+    GROUP BY code ORDER BY code
+""")
 
 _RECENT = text("SELECT count(*) FROM dead_letters WHERE parked_at > :since AND replay_of IS NULL")
 
@@ -77,3 +83,9 @@ async def count_since(conn: AsyncConnection, since: datetime) -> int:
     """Records parked since a moment, replays aside: what the dead-letter guard looks at."""
     counted: int = await conn.scalar(_RECENT, {"since": since})
     return counted
+
+
+async def count_open(conn: AsyncConnection) -> Mapping[str, int]:
+    """Letters that still need an end, by code."""
+    counted = await conn.execute(_COUNT_OPEN)
+    return {row[0]: row[1] for row in counted}

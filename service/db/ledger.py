@@ -50,6 +50,10 @@ _UNANNOUNCED = text("""
     ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
+_COUNT_UNANNOUNCED = text("""
+    SELECT count(*), min(finished_at) FROM upload_jobs WHERE outcome IS NOT NULL AND announced_at IS NULL
+""")
+
 _FAILED = text("""
     UPDATE upload_jobs SET last_error_code = :code, last_error_at = :now WHERE job_id = :job_id AND outcome IS NULL
 """)
@@ -137,6 +141,12 @@ async def lock_unannounced(
     """Final jobs that finished before a moment and were not announced, locked; those others hold are skipped."""
     rows = await conn.execute(_UNANNOUNCED, {"before": before, "limit": limit})
     return [(row.job_id, _stored_event(topic, row.event_key, row.event_headers, row.event)) for row in rows]
+
+
+async def count_unannounced(conn: AsyncConnection) -> tuple[int, datetime | None]:
+    """How many final jobs are not announced yet, and when the oldest of them finished."""
+    count, oldest = (await conn.execute(_COUNT_UNANNOUNCED)).one()
+    return count, oldest
 
 
 def _stored_event(topic: str, key: bytes, headers: bytes, value: bytes) -> Record:

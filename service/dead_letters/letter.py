@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from traceback import format_tb
 from typing import Literal
 from uuid import UUID, uuid5
 
 from service import __version__
 from service.domain import Job, ProviderType, Record
-from service.errors import UploadError
+from service.errors import UploadError, frames
 
 PREFIX = "dlq-"
 SCHEMA_VERSION = "1"
@@ -76,7 +75,7 @@ def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
     yield "code", failure.error.code
     yield "exception-class", type(failure.cause or failure.error).__name__
     yield "message", _cut(failure.error.message, MESSAGE_BYTES)
-    yield "stack", _cut(stack(failure.cause or failure.error), STACK_BYTES)
+    yield "stack", _cut(frames(failure.cause or failure.error), STACK_BYTES)
     yield "stage", failure.stage
     yield "attempts", str(failure.attempts)
     yield "first-failure", failure.first_at.isoformat()
@@ -91,11 +90,6 @@ def replay_headers(of: tuple[tuple[str, bytes], ...]) -> Mapping[str, str]:
     """What a replayed record says about its earlier lives: `replay-count` and `replay-of`."""
     wanted = {f"{PREFIX}replay-count", f"{PREFIX}replay-of"}
     return {name.removeprefix(PREFIX): value.decode("utf-8", "replace") for name, value in of if name in wanted}
-
-
-def stack(error: BaseException) -> str:
-    """Where an error came from, frames only: its message may quote a row's values."""
-    return "".join(format_tb(error.__traceback__)[-12:])
 
 
 def _cut(text: str, size: int) -> str:

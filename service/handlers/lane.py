@@ -1,10 +1,24 @@
 """One topic's lane: the job in hand, and who must wait for it to end."""
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
+
+from service.way import Journey
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """The record in hand, since when, and how far its job has come."""
+
+    partition: int
+    offset: int
+    journey: Journey
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
@@ -16,14 +30,25 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no t
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
-        self.in_hand = asyncio.Lock()
+        self.hand: Hand | None = None
+        self._busy = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
+
+    @asynccontextmanager
+    async def holding(self, hand: Hand) -> AsyncIterator[None]:
+        """Have a record in hand; who waits for the lane waits until this ends."""
+        async with self._busy:
+            self.hand = hand
+            try:
+                yield
+            finally:
+                self.hand = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
         """Hold the rebalance until the job in hand has ended and its offset is committed."""
         self._leaving.set()
-        async with self.in_hand:
+        async with self._busy:
             self._tries.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002

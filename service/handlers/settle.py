@@ -20,7 +20,7 @@ from service.dead_letters.park import park
 from service.domain import Job, ProviderType, Record
 from service.errors import Environment, GuardStopped, Poison, Transient, Unexpected, UploadError
 from service.handlers.breaker import Breaker
-from service.handlers.lane import Lane
+from service.handlers.lane import Hand, Lane
 from service.messages import parse
 from service.retry import classify, pause
 from service.settings import RetrySettings
@@ -64,10 +64,12 @@ class Settler:
         The offset is committed only once the event is out or the dead letter is acknowledged.
         """
         partition = TopicPartition(record.topic, record.partition)
-        async with lane.in_hand:
+        journey = Journey()
+        async with lane.holding(Hand(record.partition, record.offset, journey)):
             fate: Fate = Again(0)
             if await self.breaker.enter(lane.wait):
-                fate = await self._fate(provider_type, record, lane.count_try(partition, record.offset))
+                tries = lane.count_try(partition, record.offset)
+                fate = await self._fate(provider_type, record, journey, tries)
             match fate:
                 case Done():
                     await _commit(consumer, partition, record.offset + 1)
@@ -79,11 +81,14 @@ class Settler:
                     assert_never(fate)
             await lane.wait(seconds)
 
-    async def _fate(self, provider_type: ProviderType, record: ConsumerRecord[Any, Any], tries: int) -> Fate:
-        started, journey, job = datetime.now(UTC), Journey(), None
+    async def _fate(
+        self, provider_type: ProviderType, record: ConsumerRecord[Any, Any], journey: Journey, tries: int
+    ) -> Fate:
+        started, job = datetime.now(UTC), None
         with bound_contextvars(topic=record.topic, partition=record.partition, offset=record.offset):
             try:
                 job = parse(provider_type, record.value)
+                journey.job_id = job.job_id
                 with bound_contextvars(job_id=job.job_id):
                     line = await self._way.go(job, journey)
             except Exception as error:  # noqa: BLE001 - whatever it is, the record must meet one of three fates
