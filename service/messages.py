@@ -25,7 +25,7 @@ class FileClaim(BaseModel):
 
     url: Annotated[str, Field(min_length=1, max_length=4096, examples=["s3://uploads/2025/purchases.csv"])]
     size: Annotated[int, Field(strict=True, ge=0, description="Bytes as stored.")]
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$", to_lower=True)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
     content_encoding: Literal["gzip", "zstd"] | None = None
     expires_at: AwareDatetime | None = Field(None, description="After this moment the file may be gone.")
 

@@ -3,7 +3,7 @@
 Names are `UPLOADS_` and the path with `__` between: `UPLOADS_DATABASE__URL`, `UPLOADS_HTTP__PORT`.
 """
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,10 +16,9 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "UPLOADS_"
-S = TypeVar("S", bound=BaseSettings)
 
 
 class InvalidSettings(ValueError):
@@ -146,9 +145,7 @@ class AnnounceSettings(_Group):
     event_source: str = Field("/carbon-uploads", description="The CloudEvents `source` of every event.")
 
 
-class Settings(BaseSettings):
-    """All settings. Three are required: the database's URL, the bootstrap servers and the storage root."""
-
+class _FromEnvironment(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="__",
@@ -157,6 +154,22 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
     )
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of this process's environment (and `.env`). Raises `InvalidSettings`."""
+        try:
+            return cls()
+        except ValidationError as error:
+            # the offending value is left out: it may be a password
+            lines = [f"{name}: {problem['msg']}" for problem in error.errors() for name in _names(cls, problem["loc"])]
+            raise InvalidSettings("\n".join(lines)) from None
+        except SettingsError as error:
+            raise InvalidSettings(f'{error}; a list is written as JSON, ["like", "this"]') from None
+
+
+class Settings(_FromEnvironment):
+    """All settings. Three are required: the database's URL, the bootstrap servers and the storage root."""
 
     database: DatabaseSettings
     kafka: KafkaSettings
@@ -168,36 +181,28 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     shutdown_grace: PositiveFloat = Field(25.0, description="Seconds that the job in hand has to end after SIGTERM.")
 
-    @classmethod
-    def read(cls) -> Self:
-        """The settings of this process's environment (and `.env`). Raises `InvalidSettings`."""
-        return _explained(cls)
 
-
-class DatabaseOnly(BaseSettings):
+class DatabaseOnly(_FromEnvironment):
     """What `uploads migrate` needs: the database alone."""
 
-    model_config = Settings.model_config
     database: DatabaseSettings
 
-    @classmethod
-    def read(cls) -> Self:
-        """The settings of this process's environment (and `.env`). Raises `InvalidSettings`."""
-        return _explained(cls)
+
+class CheckSettings(DatabaseOnly):
+    """What `uploads check` needs: the database, and the caps that a job would meet."""
+
+    limits: LimitSettings = LimitSettings()
+
+
+class KafkaOnly(_FromEnvironment):
+    """What `uploads watch` needs: the broker alone."""
+
+    kafka: KafkaSettings
 
 
 def variable(path: tuple[int | str, ...]) -> str:
     """The environment variable of a setting: `("http", "port")` is `UPLOADS_HTTP__PORT`."""
     return PREFIX + "__".join(str(part) for part in path).upper()
-
-
-def _explained(kind: type[S]) -> S:
-    try:
-        return kind()
-    except ValidationError as error:
-        # the offending value is left out: it may be a password
-        lines = [f"{name}: {problem['msg']}" for problem in error.errors() for name in _names(kind, problem["loc"])]
-        raise InvalidSettings("\n".join(lines)) from None
 
 
 def _names(kind: type[BaseSettings], path: tuple[int | str, ...]) -> list[str]:

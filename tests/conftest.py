@@ -28,9 +28,7 @@ def pytest_report_header() -> list[str]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = sum(NEEDS_REAL_KAFKA in str(report.longrepr) for report in terminalreporter.getreports("skipped"))
     if skipped:
-        terminalreporter.write_line(
-            f"{skipped} tests need a real Kafka and were skipped: install Java and Maven, or Docker."
-        )
+        terminalreporter.write_line(f"{skipped} skipped for want of a real Kafka: install Java and Maven, or Docker.")
 
 
 @pytest.fixture(scope="session")

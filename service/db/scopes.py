@@ -21,10 +21,11 @@ _WRITE_HEADS = text("""
     RETURNING carbon_report_module_id
 """)
 
+# Some heads may have been written already: the job is not its own successor.
 _HIGHEST_HEAD = text("""
     SELECT max(job_id) FROM scope_heads
     WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
-      AND data_entry_type_id = :type_id AND source = :source
+      AND data_entry_type_id = :type_id AND source = :source AND job_id <> :job_id
 """)
 
 _DELETE = text("""
@@ -64,12 +65,12 @@ async def take_heads(
     """Lock, fence and write the heads of a job's scopes, in one statement.
 
     Waits for other jobs on the same scopes to end. Returns None where every head is now this job's, else
-    the highest job id found: the caller must roll back, for some heads may have been written.
+    the highest other job id found: the caller must roll back, for some heads may have been written.
     Never join this statement with the delete or the counts: having waited, those would still read the
     snapshot from before the other job's commit, and leave its rows in place.
     """
-    scope = {"modules": list(modules), "type_id": type_id, "source": source.value}
-    taken = await conn.execute(_WRITE_HEADS, scope | {"job_id": job_id, "fence": fence})
+    scope = {"modules": list(modules), "type_id": type_id, "source": source.value, "job_id": job_id}
+    taken = await conn.execute(_WRITE_HEADS, scope | {"fence": fence})
     if len(taken.all()) == len(modules):
         return None
     newer: int = await conn.scalar(_HIGHEST_HEAD, scope)

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing, contextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 
 import httpx
 
@@ -60,19 +60,13 @@ class HttpsHosts:
         except OSError:
             raise StoreAway(f"{location.url}: the host's name cannot be resolved.") from None
         addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-        if location.host not in self._private and not all(map(_is_public, addresses)):
+        if location.host not in self._private and not all(ip_address(address).is_global for address in addresses):
             raise UrlRefused(f"The name of {url.host} leads to a private address.")
         return addresses[0]
 
 
 def _named(host: str) -> str:
     return host.lower().removesuffix(":443")
-
-
-def _is_public(address: str) -> bool:
-    parsed = ip_address(address)
-    inner = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return (inner or parsed).is_global
 
 
 def _check_status(status: int, location: Location) -> None:

@@ -104,13 +104,13 @@ def test_postgres_that_does_not_start_says_why() -> None:
 
 async def test_postgres_with_tls_is_verified_by_its_certificate() -> None:
     try:
-        binaries = find_binaries(tls=True)
+        find_binaries(tls=True)
     except Unavailable as error:
         pytest.skip(str(error))
     with EmbeddedPostgres(fast=True, tls=True) as server:
         trusting = ssl.create_default_context(cafile=server.certificate)
         connection = await asyncpg.connect(server.url, ssl=trusting)
-        assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"), binaries
+        assert await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
         await connection.close()
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncpg.connect(server.url, ssl=ssl.create_default_context())
@@ -134,6 +134,11 @@ async def test_the_mock_broker_ends_with_the_process_that_started_it() -> None:
             return knock.connect_ex((host, int(port))) != 0
 
     await until(refuses, within=10, what="the mock broker to end")
+
+
+async def test_a_test_has_databases_of_its_own(database: str, empty_database: str) -> None:
+    assert await ask(database, "SELECT count(*) FROM upload_jobs") == 0
+    assert await ask(empty_database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
 def start_elsewhere(server: str, saying: str) -> subprocess.Popen[str]:

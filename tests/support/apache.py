@@ -55,7 +55,6 @@ class ApacheKafka(LocalServer):
     name: ClassVar[str] = "kafka"
     stop_signal = signal.SIGTERM
     last_signal = signal.SIGKILL
-    is_real: ClassVar[bool] = True
 
     def __init__(self, home: Path | None = None, *, properties: Mapping[str, str] | None = None) -> None:
         super().__init__(home)
@@ -169,7 +168,9 @@ def _resolve(target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"]
-    told = subprocess.run([maven(), "-B", "-q", "-f", POM, *copy], capture_output=True, text=True, check=False)
+    quietly = ["-B", "-q", "-Dstyle.color=never"]
+    told = subprocess.run([maven(), *quietly, "-f", POM, *copy], capture_output=True, text=True, check=False)
     if told.returncode:
-        raise Unavailable(f"Maven could not resolve Apache Kafka's jars:\n{told.stdout[-2000:].strip()}")
+        reason = f"{told.stdout}{told.stderr}".strip().partition("\n")[0]
+        raise Unavailable(f"Maven could not resolve Apache Kafka's jars: {reason}")
     unfinished.rename(target)

@@ -22,8 +22,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.source.requests.append(self.path)
+        answer = self.source.answers.get(self.path.partition("?")[0], status(404))
         with suppress(ConnectionError, ssl.SSLError):
-            self.source.answers.get(self.path, status(404))(self)
+            answer(self)
+
+    def do_POST(self) -> None:
+        self.do_GET()
 
     def start(self, code: int, **headers: str) -> None:
         """Send the status line and the headers; `Content_Length` stands for `Content-Length`."""
@@ -77,6 +81,13 @@ def stalls(data: bytes) -> Answer:
         to.source.closing.wait()
 
     return answer
+
+
+def trickles(to: Handler) -> None:
+    """A byte now and then, until the server closes."""
+    to.start(200)
+    while not to.source.closing.wait(0.05):
+        to.wfile.write(b",")
 
 
 def breaks_off(data: bytes) -> Answer:

@@ -15,7 +15,13 @@ from service.demo.broker import MockBroker
 from service.demo.postgres import EmbeddedPostgres, find_binaries, version_of
 from service.demo.server import Unavailable
 from tests.support import apache
-from tests.support.containers import ApacheKafkaContainer, docker_answers, postgres_container
+from tests.support.containers import (
+    KAFKA_IMAGE,
+    POSTGRES_IMAGE,
+    ApacheKafkaContainer,
+    docker_answers,
+    postgres_container,
+)
 
 DATABASE_VARIABLE = "UPLOADS_TEST_DATABASE_URL"
 BROKER_VARIABLE = "UPLOADS_TEST_BOOTSTRAP_SERVERS"
@@ -50,10 +56,10 @@ class Part(Generic[S]):
 @cache
 def choose_postgres() -> Part[Postgres]:
     if url := os.environ.get(DATABASE_VARIABLE):
-        given = Postgres(url.replace("+asyncpg", "", 1))
+        given = Postgres(url.replace("postgresql+asyncpg://", "postgresql://", 1))
         return Part(f"given by {DATABASE_VARIABLE}", lambda: nullcontext(given))
     if docker_answers():
-        return Part("from Docker", _postgres_container)
+        return Part(f"{POSTGRES_IMAGE} in Docker", _postgres_container)
     try:
         return Part(f"{version_of(find_binaries())}, from {find_binaries()}", _embedded_postgres)
     except Unavailable as error:
@@ -65,7 +71,7 @@ def choose_kafka() -> Part[Kafka]:
     if servers := os.environ.get(BROKER_VARIABLE):
         return Part(f"given by {BROKER_VARIABLE}", lambda: nullcontext(Kafka(servers)))
     if docker_answers():
-        return Part("from Docker", _kafka_container)
+        return Part(f"{KAFKA_IMAGE} in Docker", _kafka_container)
     try:
         apache.check()
     except Unavailable as error:

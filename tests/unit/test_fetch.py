@@ -168,6 +168,11 @@ async def test_the_offset_of_a_bad_byte_is_exact_across_chunks(desk: Desk) -> No
     assert f"byte 0xE2 at offset {len(filling)}." in error.message
 
 
+async def test_a_character_cut_off_at_the_end_of_the_file_is_bad(desk: Desk) -> None:
+    error = await desk.error(desk.put(CSV + "ü".encode()[:1]))
+    assert f"byte 0xC3 at offset {len(CSV)}." in error.message
+
+
 async def test_the_offset_counts_decompressed_bytes(desk: Desk) -> None:
     data = CSV * 50_000 + b"\xff" + CSV
     error = await desk.error(desk.put(gzip.compress(data), content_encoding="gzip"), compression_ratio=1000)

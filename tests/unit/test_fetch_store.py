@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import FileGone, StoreRefuses, UrlRefused
+from service.errors import FileGone, StoreRefuses, UploadError, UrlRefused
 from service.prepare.locations import Location
 from service.prepare.store import Store
 from service.settings import StorageSettings
@@ -109,6 +109,7 @@ async def test_an_unencoded_name_is_read_too_and_its_url_comes_back_encoded(
         "file:///etc/passwd",
         "file://a-host/a.csv",
         "file:a.csv",
+        "file:a{path}/a.csv",
         "/a.csv",
         "a.csv",
         "",
@@ -121,9 +122,9 @@ async def test_an_unencoded_name_is_read_too_and_its_url_comes_back_encoded(
         "https://[::1/a.csv",
     ],
 )
-def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(url: str, store: Store) -> None:
+def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(url: str, store: Store, root: Path) -> None:
     with pytest.raises(UrlRefused):
-        store.resolve(url.format(root=store.under_root("").rstrip("/")))
+        store.resolve(url.format(root=store.under_root("").rstrip("/"), path=root))
 
 
 def test_double_encoding_names_a_file_and_never_a_step_up(store: Store) -> None:
@@ -193,6 +194,12 @@ def test_another_https_host_or_port_is_refused(named: str, root: Path) -> None:
         store.resolve(named)
 
 
+def test_a_url_with_credentials_is_told_apart(root: Path) -> None:
+    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
+    with pytest.raises(UrlRefused, match="a user or a password"):
+        store.resolve("https://user:password@files.example.org/a.csv")
+
+
 async def test_nothing_is_written_at_an_https_host(root: Path, tmp_path: Path) -> None:
     store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
     with pytest.raises(UrlRefused):
@@ -240,3 +247,11 @@ async def test_a_written_file_replaces_the_one_before_and_leaves_nothing_else(
         await store.write(store.under_root("rejected/8123.csv"), source)
     assert listing(root / "rejected") == ["8123.csv"]
     assert (root / "rejected/8123.csv").read_bytes() == b"second"
+
+
+async def test_a_write_that_fails_leaves_nothing_behind(store: Store, root: Path, tmp_path: Path) -> None:
+    (root / "rejected/8123.csv").mkdir(parents=True)
+    (tmp_path / "source").write_bytes(CSV)
+    with pytest.raises(UploadError):
+        await store.write(store.under_root("rejected/8123.csv"), tmp_path / "source")
+    assert listing(root / "rejected") == ["8123.csv"]

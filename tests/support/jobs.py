@@ -1,0 +1,161 @@
+"""Uploads without Kafka: messages go in by hand, their files lie in a storage root, and what is published is kept."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.apply import Outbox
+from service.domain import Position, ProviderType, Record
+from service.errors import MemberTaken
+from service.messages import parse
+from service.prepare.prepare import Workshop
+from service.prepare.store import Store
+from service.settings import LimitSettings, StorageSettings
+from service.way import Journey, Way
+
+CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
+CSV_UNIT = ProviderType.CSV_MODULE_UNIT_SPECIFIC
+API_PER_YEAR = ProviderType.API_MODULE_PER_YEAR
+API_UNIT = ProviderType.API_MODULE_UNIT_SPECIFIC
+EXTERNAL = ProviderType.EXTERNAL_INTEGRATION
+FACTORS = ProviderType.FACTORS
+
+INLINE = frozenset({API_PER_YEAR, API_UNIT, EXTERNAL})
+"""The kinds of job that carry their rows themselves, unless they name a file."""
+
+Event = dict[str, Any]
+Row = Mapping[str, Any]
+Content = Sequence[Row] | str | bytes
+"""Rows, or a file's text or bytes."""
+
+
+class Jobs:
+    """Takes jobs to their end on one database and one storage root."""
+
+    def __init__(self, engine: AsyncEngine, root: Path, limits: LimitSettings | None = None) -> None:
+        self.root = root
+        self.published: list[Record] = []
+        self._ids = count(1)
+        store = Store.of(StorageSettings(root=root.as_uri()))
+        workshop = Workshop(engine, store, limits or LimitSettings())
+        outbox = Outbox("uploads.completed", "/carbon-uploads")
+        self.way = Way(engine, workshop, self._publish, outbox, "uploads.progress", 60.0)
+
+    async def run(self, provider_type: ProviderType, content: Content | None = None, **fields: Any) -> Event:
+        """Submit one upload, and its event."""
+        return event_of(await self.deliver(provider_type, self.message(provider_type, content, **fields)))
+
+    def message(self, provider_type: ProviderType, content: Content | None = None, **fields: Any) -> bytes:
+        """The message of an upload of 2025's other purchases; `fields` add to it, or replace what it says.
+
+        Rows travel inside the message where its kind can carry them, in a file otherwise.
+        """
+        job_id = fields.get("job_id") or next(self._ids)
+        message = {"job_id": job_id, "year": 2025, "data_entry_type": "other_purchases"}
+        if content is not None:
+            message |= self._content(provider_type, content, f"{job_id} - é.csv")
+        return orjson.dumps(message | fields)
+
+    def _content(self, provider_type: ProviderType, content: Content, name: str) -> dict[str, Any]:
+        if isinstance(content, str | bytes):
+            return {"file": self.file(content, name)}
+        return {"rows": list(content)} if provider_type in INLINE else {"file": self.file(csv_of(content), name)}
+
+    def file(self, content: str | bytes, name: str = "upload.csv", **claim: Any) -> dict[str, Any]:
+        """Put a file into the root; its claim check."""
+        data = content.encode() if isinstance(content, str) else content
+        path = self.root / name
+        path.write_bytes(data)
+        return {"url": path.as_uri(), "size": len(data), "sha256": sha256(data).hexdigest(), **claim}
+
+    async def deliver(self, provider_type: ProviderType, message: bytes, tries: int = 20) -> Record:
+        """Take one message to its end, as a worker does: again where a member was taken meanwhile. Its event."""
+        job = parse(provider_type, message)
+        for _ in range(tries):
+            try:
+                line = await self.way.go(job, Journey())
+            except MemberTaken:
+                continue
+            assert line.event is not None
+            return line.event
+        raise AssertionError(f"job {job.job_id} found a member taken {tries} times")
+
+    async def deliver_at_once(self, *messages: tuple[ProviderType, bytes]) -> list[Record]:
+        """Take several messages to their end at the same time, each as a worker of its own would."""
+        return await asyncio.gather(*(self.deliver(provider_type, message) for provider_type, message in messages))
+
+    async def run_at_once(self, *messages: tuple[ProviderType, bytes]) -> list[Event]:
+        """The events of several messages taken at the same time."""
+        return [event_of(record) for record in await self.deliver_at_once(*messages)]
+
+    def rejects(self, event: Event) -> list[list[str]]:
+        """The rows of the reject file that an event names, its header first."""
+        path = Path(unquote(urlsplit(event["reject_file"]).path))
+        assert path.is_relative_to(self.root)
+        return list(csv.reader(io.StringIO(path.read_text("utf-8"), newline="")))
+
+    async def _publish(self, record: Record) -> Position:
+        self.published.append(record)
+        return Position(0, len(self.published) - 1)
+
+
+def event_of(record: Record) -> Event:
+    """An event's body."""
+    assert record.value is not None
+    event: Event = orjson.loads(record.value)
+    return event
+
+
+def csv_of(rows: Sequence[Row]) -> str:
+    """Rows as a CSV file: the columns in the order of their first appearance."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def purchase(unit: str | None, name: str = "Pipettes", **columns: Any) -> dict[str, Any]:
+    """A good row of a purchase; without a unit it is one of a unit-specific upload."""
+    named = {} if unit is None else {"unit_institutional_id": unit}
+    return {**named, "name": name, "total_spent_amount": "12.5", "purchase_institutional_code": "411", **columns}
+
+
+def bad_purchase(unit: str | None, name: str = "Pipettes") -> dict[str, Any]:
+    """The same with a decimal comma."""
+    return purchase(unit, name, total_spent_amount="12,5")
+
+
+def purchases(*units: str | None) -> list[dict[str, Any]]:
+    """A good row for each unit."""
+    return [purchase(unit) for unit in units]
+
+
+def member(unit: str | None, user: str, **columns: Any) -> dict[str, Any]:
+    """A good row of a member."""
+    named = {} if unit is None else {"unit_institutional_id": unit}
+    return {**named, "name": f"Person {user}", "sius_code": "52", "user_institutional_id": user, "fte": "1", **columns}
+
+
+def codes(event: Event) -> list[tuple[int, str, str]]:
+    """The row errors of an event: row, column and code."""
+    return [(error["row"], error["column"], error["code"]) for error in event["row_errors"]]
+
+
+def remaining(event: Event) -> dict[str | None, int]:
+    """What an event says is there, by source."""
+    return {line["source"]: line["remaining"] for line in event["sources"]}
+
+
+def repeated(row: Row, times: int) -> Iterable[Row]:
+    """The same row so many times."""
+    return [row] * times
