@@ -134,7 +134,9 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
     if kind.unique is not None:
         await _check_members(conn, job, kind.unique, checker)
     if job.mode is WriteMode.REPLACE:
-        deleted = await scopes.delete_by_source(conn, scope, type_id, job.source, keep_job_id=job.job_id)
+        # a unit that only bad rows name has not said that it has none
+        emptied = scope - (upload.tally.modules_of_bad_rows - checker.affected)
+        deleted = await scopes.delete_by_source(conn, emptied, type_id, job.source, keep_job_id=job.job_id)
         crash.point("after_delete")
     affected = checker.affected | deleted.keys()
     counts = await scopes.count_by_source(conn, affected, type_id)

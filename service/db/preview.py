@@ -23,7 +23,7 @@ _COMPARED = text("""
     kept AS (SELECT DISTINCT CAST(value AS jsonb) AS identity FROM unnest(CAST(:kept AS text[])) AS value)
     SELECT coalesce(sum(old.rows), 0) AS total,
            count(incoming.identity) AS updated,
-           coalesce(sum(old.rows - (incoming.identity IS NOT NULL)::int)
+           coalesce(sum(old.rows - CAST(incoming.identity IS NOT NULL AS int))
                     FILTER (WHERE kept.identity IS NOT NULL), 0) AS kept
     FROM old
     LEFT JOIN incoming ON incoming.identity = old.identity

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from service import crash
+from service.catalogue import UNIT
 from service.domain import Job, OnRowError, Reason, RowError
 from service.errors import Refusal, TooLarge
 from service.prepare.check import BadRow, EntryChecker, FactorChecker
@@ -41,6 +42,7 @@ class Tally:
     skipped: int = 0
     errors: list[RowError] = field(default_factory=list)
     identities_of_bad_rows: set[str] = field(default_factory=set)
+    modules_of_bad_rows: set[int] = field(default_factory=set)
     refusal: Refusal | None = None
 
     def add(self, good: int, bad: list[BadRow]) -> None:
@@ -112,8 +114,21 @@ class Upload:
         self.progress.bytes_done = self._table.position()
         if bad:
             self.rejects.add(bad)
+            self.tally.modules_of_bad_rows.update(_modules_named(bad, self.checker))
         if self.tally.total > self._max_rows:
             raise TooLarge(f"The file has more than {self._max_rows} rows.")
 
     def _is_refused_anyway(self) -> bool:
         return self.tally.skipped > 0 and self.job.on_row_error is OnRowError.REJECT
+
+
+def _modules_named(bad: list[BadRow], checker: EntryChecker | FactorChecker) -> Iterator[int]:
+    """The modules of the units that bad rows of a per-year upload name, where they name one."""
+    if isinstance(checker, FactorChecker) or checker.place is not None:
+        return
+    unit = checker.layout.positions[checker.layout.columns.index(UNIT)]
+    for row in bad:
+        name = "" if unit is None or unit >= len(row.cells) else row.cells[unit].strip()
+        _, module_id = checker.places.get(name, (None, None))
+        if module_id is not None:
+            yield module_id

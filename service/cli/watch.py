@@ -1,0 +1,63 @@
+"""`uploads watch`: how jobs end, as it happens."""
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from service.cli.events import Event, listening, require_topic
+from service.cli.request import JsonOption
+from service.cli.results import STYLES, summary
+from service.cli.screen import Screen
+from service.domain import MAX_JOB_ID
+from service.events import UploadProgress
+from service.settings import KafkaOnly, KafkaSettings
+from service.topics import Topics
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the subcommand."""
+    cli.command()(watch)
+
+
+def watch(
+    as_json: JsonOption = False,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Start with the oldest event that Kafka has kept.")
+    ] = False,
+    job: Annotated[int | None, typer.Option(metavar="ID", min=1, max=MAX_JOB_ID, help="This job alone.")] = None,
+) -> None:
+    """Print how jobs end, a line for each completed or parked one, until Ctrl-C.
+
+    Needs `UPLOADS_KAFKA__BOOTSTRAP_SERVERS`. Any number of people may watch; nobody else gets fewer events.
+    `--json` prints each event's body as it is on the topic.
+
+    **Examples**
+
+        uploads watch
+        uploads watch --job 8123 --from-beginning
+        uploads watch --json | jq 'select(.outcome != "succeeded")'
+    """
+    kafka = KafkaOnly.read().kafka
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_watch(kafka, as_json=as_json, from_beginning=from_beginning, only=job))
+
+
+async def _watch(kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, only: int | None) -> None:
+    screen, topics = Screen(), Topics(kafka.topic_prefix)
+    await require_topic(kafka, topics.completed, *topics.all_jobs)
+    async with listening(kafka, topics.completed, from_beginning=from_beginning) as events:
+        async for heard in events:
+            if only not in {None, heard.event.job_id}:
+                continue
+            if as_json:
+                typer.echo(heard.value)
+            else:
+                _show(screen, heard.event)
+
+
+def _show(screen: Screen, event: Event) -> None:
+    if not isinstance(event, UploadProgress):
+        screen.line(f"{datetime.now().astimezone():%H:%M:%S}  {summary(event)}", STYLES[event.outcome])
