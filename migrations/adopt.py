@@ -113,7 +113,7 @@ def build_index(index: Index) -> None:
     """Build an index while others read and write, unless an index serves already; needs autocommit."""
     _drop_unfinished(index)
     if not any(_served(index.table, *wanted) for wanted in ((index.columns, index.where), *index.alternatives)):
-        report(f"building index {index.name} on {index.table}, once the transactions of now have ended")
+        report(f"building index {index.name} on {index.table}; first the transactions that are open now must end")
         where = f" WHERE {index.where}" if index.where else ""
         op.execute(f"CREATE INDEX CONCURRENTLY {index.name} ON {index.table} ({', '.join(index.columns)}){where}")
 

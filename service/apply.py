@@ -22,7 +22,7 @@ from service.events import COMPLETED, UploadCompleted, completion_id, to_record
 from service.prepare.check import EntryChecker
 from service.prepare.prepare import save_rejects
 from service.prepare.store import Store
-from service.prepare.upload import Upload
+from service.prepare.upload import Tally, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
         raise TypeError("entries are checked by an EntryChecker")
     deleted: Mapping[int, int] = {}
     if job.mode is WriteMode.REPLACE:
-        scope = await _scope(conn, job, kind, checker)
+        scope = await scope_of(conn, job, kind, checker)
         newer = await scopes.take_heads(conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence)
         if newer is not None:
             return replace(found, superseded_by=newer)
@@ -134,35 +134,36 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
     if kind.unique is not None:
         await _check_members(conn, job, kind.unique, checker)
     if job.mode is WriteMode.REPLACE:
-        # a unit that only bad rows name has not said that it has none
-        emptied = scope - (upload.tally.modules_of_bad_rows - checker.affected)
+        emptied = emptied_of(scope, upload.tally, checker)
         deleted = await scopes.delete_by_source(conn, emptied, type_id, job.source, keep_job_id=job.job_id)
         crash.point("after_delete")
     affected = checker.affected | deleted.keys()
     counts = await scopes.count_by_source(conn, affected, type_id)
     return replace(
         found,
-        outcome=_success(upload),
+        outcome=success(upload),
         rows_processed=upload.tally.processed,
-        sources=_source_lines(job, counts, deleted=sum(deleted.values()), inserted=upload.tally.processed),
+        sources=source_lines(job, counts, deleted=sum(deleted.values()), inserted=upload.tally.processed),
         affected_modules=tuple(sorted(affected)),
     )
 
 
-async def _scope(conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker) -> set[int]:
+async def scope_of(conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker) -> set[int]:
     """The modules in which a replace job replaces: those with a valid row, or all of the year."""
     if job.replace_scope is ReplaceScope.YEAR:
         return checker.affected | await modules.calculator_modules(conn, job.year, kind.module_type_id)
     return checker.affected
 
 
+def emptied_of(scope: set[int], tally: Tally, checker: EntryChecker) -> set[int]:
+    """Those of the scope whose older rows go: a unit that only bad rows name has not said that it has none."""
+    return scope - (tally.modules_of_bad_rows - checker.affected)
+
+
 async def _check_members(conn: AsyncConnection, job: Job, key: str, checker: EntryChecker) -> None:
     """Make sure, under a lock that the jobs of all sources share, that no id got in twice meanwhile."""
     await scopes.lock_members(conn, checker.affected, job.data_entry_type_id)
-    replaced = job.source if job.mode is WriteMode.REPLACE else None
-    held = await entries.held_ids(
-        conn, checker.affected, job.data_entry_type_id, key, job_id=job.job_id, replaced=replaced
-    )
+    held = await entries.held_ids(conn, job, checker.affected, key)
     if any(value in held.get(module_id, ()) for module_id, value in checker.taken):
         raise MemberTaken
 
@@ -178,14 +179,15 @@ async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found
         job_id=job.job_id,
         kept=upload.tally.identities_of_bad_rows,
     )
-    return replace(found, outcome=_success(upload), rows_processed=upload.tally.processed, factors=counts)
+    return replace(found, outcome=success(upload), rows_processed=upload.tally.processed, factors=counts)
 
 
-def _success(upload: Upload) -> Outcome:
+def success(upload: Upload) -> Outcome:
+    """How a job ends that changes rows."""
     return Outcome.PARTIAL if upload.tally.skipped else Outcome.SUCCEEDED
 
 
-def _source_lines(
+def source_lines(
     job: Job, counts: Mapping[int | None, int], *, deleted: int, inserted: int
 ) -> tuple[SourceCounts, ...]:
     """A line for every source present: the job's own first, unknown origin last."""

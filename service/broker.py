@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry
 from service import crash
 from service.domain import Position, ProviderType, Record
 from service.errors import BrokerAway, Environment
-from service.settings import KafkaSettings
+from service.settings import InvalidSettings, KafkaSettings
 from service.topics import Topics
 
 log = structlog.get_logger(__name__)
@@ -115,9 +115,15 @@ _LOGINS: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
 
 
 def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=kafka.ssl_cafile)
-    if kafka.ssl_certfile:
-        context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+    """The TLS that the settings ask for. Raises `InvalidSettings` where a file is no usable one."""
+    try:
+        context = ssl.create_default_context(cafile=kafka.ssl_cafile)
+        if kafka.ssl_certfile:
+            context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
+    except OSError as error:
+        raise InvalidSettings(
+            f"UPLOADS_KAFKA__SSL_CAFILE, …_CERTFILE, …_KEYFILE: expected readable PEM files ({error})"
+        ) from None
     return context
 
 

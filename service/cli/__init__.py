@@ -4,9 +4,8 @@ import sys
 
 import typer
 
-from service.cli import serve
-from service.errors import UploadError
-from service.settings import InvalidSettings
+from service.cli import check, serve, submit, template, watch
+from service.cli.failures import explain
 
 
 def app() -> typer.Typer:
@@ -19,20 +18,18 @@ def app() -> typer.Typer:
         help="Takes over the uploads of a carbon-accounting application: every upload replaces exactly what "
         "its own kind put there before, and nothing else.",
     )
-    serve.register(cli)
+    for part in (serve, submit, watch, check, template):
+        part.register(cli)
     return cli
 
 
 def main() -> None:
-    """Run the command; settings and uploads that are wrong are explained without a traceback."""
+    """Run the command; what is known to go wrong is explained without a traceback."""
     try:
         app()()
-    except InvalidSettings as error:
-        _fail(f"The settings are not usable:\n{error}\nSee `.env.example` for all of them.")
-    except UploadError as error:
-        _fail(error.message)
-
-
-def _fail(message: str) -> None:
-    typer.secho(message, err=True, fg=typer.colors.RED)
-    sys.exit(2)
+    except Exception as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        typer.secho(failure.message, err=True, fg=typer.colors.RED)
+        sys.exit(failure.exit_code)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -28,18 +29,18 @@ _METADATA_MS = 10_000
 
 
 class NoTopics(Environment):
-    """Kafka does not have the service's topics; start a worker (`uploads serve`), which creates them, or correct \
-    UPLOADS_KAFKA__TOPIC_PREFIX."""
+    """Kafka lacks the service's topics; start a worker, which creates them, or correct UPLOADS_KAFKA__TOPIC_PREFIX."""
 
     code = "no_topics"
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An event, and the bytes it came as."""
+    """An event, the bytes it came as, and when the broker took it."""
 
     event: Event
     value: bytes
+    at: datetime
 
 
 async def require_topic(kafka: KafkaSettings, *any_of: str) -> None:
@@ -96,4 +97,4 @@ async def _events(consumer: Any) -> AsyncIterator[Heard]:
             event = body.model_validate_json(record.value)
         except ValidationError:  # of a later version, or somebody else's
             continue
-        yield Heard(event, record.value)
+        yield Heard(event, record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC))

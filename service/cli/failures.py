@@ -26,7 +26,7 @@ WRONG = 2
 _ADVICE: dict[type[UploadError], str] = {
     DatabaseAway: "Look whether PostgreSQL is up at UPLOADS_DATABASE__URL.",
     DatabaseUnfit: "Look at the user and the database in UPLOADS_DATABASE__URL; `uploads migrate` makes the tables.",
-    BrokerAway: "Look whether Kafka is up at UPLOADS_KAFKA__BOOTSTRAP_SERVERS, and takes the login of UPLOADS_KAFKA__….",
+    BrokerAway: "Look whether Kafka is up at UPLOADS_KAFKA__BOOTSTRAP_SERVERS, and takes this login.",
     StoreAway: "Look whether the store of UPLOADS_STORAGE__ROOT is up.",
     StoreRefuses: "Look at UPLOADS_STORAGE__ROOT, and at the rights there.",
 }

@@ -27,7 +27,8 @@ ProviderOption = Annotated[
     ),
 ]
 ModuleOption = Annotated[
-    int | None, typer.Option(metavar="ID", min=1, help="The carbon report module of a unit-specific upload.")
+    int | None,
+    typer.Option(metavar="ID", min=1, max=2**63 - 1, help="The carbon report module of a unit-specific upload."),
 ]
 ReplaceScopeOption = Annotated[
     ReplaceScope | None,

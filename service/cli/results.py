@@ -40,6 +40,13 @@ def show_end(screen: Screen, event: UploadCompleted | UploadParked) -> None:
     show_details(screen, event)
 
 
+def show_preview(screen: Screen, name: str, event: UploadCompleted) -> None:
+    """All that is known about how a job with the file of this name would end."""
+    screen.line(f"{name} would be {event.outcome}{_because(event)}", STYLES[event.outcome])
+    screen.line(_rows(event))
+    show_details(screen, event)
+
+
 def show_details(screen: Screen, event: UploadCompleted) -> None:
     """The tables of what a job changed, or would change, and of the rows that it skipped."""
     if event.affected_modules:

@@ -29,10 +29,10 @@ def template(
 
     **Examples**
 
-        uploads template
-        uploads template other_purchases > purchases.csv
-        uploads template member --unit-specific
-        uploads template plane --factors
+    - `uploads template`
+    - `uploads template other_purchases > purchases.csv`
+    - `uploads template member --unit-specific`
+    - `uploads template plane --factors`
     """
     if factors and unit_specific:
         raise typer.BadParameter("factors belong to no unit.", param_hint="--unit-specific")

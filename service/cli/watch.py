@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -36,9 +35,9 @@ def watch(
 
     **Examples**
 
-        uploads watch
-        uploads watch --job 8123 --from-beginning
-        uploads watch --json | jq 'select(.outcome != "succeeded")'
+    - `uploads watch`
+    - `uploads watch --job 8123 --from-beginning`
+    - `uploads watch --json | jq 'select(.outcome != "succeeded")'`
     """
     kafka = KafkaOnly.read().kafka
     with suppress(KeyboardInterrupt):
@@ -55,9 +54,8 @@ async def _watch(kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, o
             if as_json:
                 typer.echo(heard.value)
             else:
-                _show(screen, heard.event)
+                screen.line(f"{heard.at.astimezone():%Y-%m-%d %H:%M:%S}  {summary(heard.event)}", _style(heard.event))
 
 
-def _show(screen: Screen, event: Event) -> None:
-    if not isinstance(event, UploadProgress):
-        screen.line(f"{datetime.now().astimezone():%H:%M:%S}  {summary(event)}", STYLES[event.outcome])
+def _style(event: Event) -> str:
+    return "" if isinstance(event, UploadProgress) else STYLES[event.outcome]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import DataEntrySource
+from service.domain import Job, WriteMode
 
 COLUMNS = (
     "data_entry_type_id",
@@ -23,8 +23,8 @@ _HELD = text("""
     SELECT carbon_report_module_id, data ->> :key FROM data_entries
     WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
       AND data_entry_type_id = :type_id
-      AND created_by_id IS DISTINCT FROM :job_id
-      AND (CAST(:replaced AS int) IS NULL OR source IS DISTINCT FROM CAST(:replaced AS int))
+      AND (source IS DISTINCT FROM :source
+           OR (CAST(:appends AS boolean) AND created_by_id IS DISTINCT FROM :job_id))
 """)
 
 _LARGEST_JOB_ID = text("""
@@ -53,27 +53,21 @@ async def copy(
     return int(status.removeprefix("COPY "))
 
 
-async def held_ids(
-    conn: AsyncConnection,
-    modules: Collection[int],
-    type_id: int,
-    key: str,
-    *,
-    job_id: int,
-    replaced: DataEntrySource | None,
-) -> Mapping[int, set[str]]:
-    """The values of `data[key]`, trimmed, that entries hold by module; not those of this job.
+async def held_ids(conn: AsyncConnection, job: Job, modules: Collection[int], key: str) -> Mapping[int, set[str]]:
+    """The values of `data[key]`, trimmed, that entries hold by module and go on to hold after the job.
 
-    Rows of the source `replaced` are left out: the job will delete them.
+    Left out are the rows that the job has written, and those of its source where it replaces them. Rows of
+    another source are never its own, whatever their `created_by_id`: people's ids are numbers as well.
     """
     found = await conn.execute(
         _HELD,
         {
             "modules": list(modules),
-            "type_id": type_id,
+            "type_id": job.data_entry_type_id,
             "key": key,
-            "job_id": job_id,
-            "replaced": None if replaced is None else replaced.value,
+            "source": job.source.value,
+            "appends": job.mode is WriteMode.APPEND,
+            "job_id": job.job_id,
         },
     )
     held: dict[int, set[str]] = {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
+from random import uniform
 from typing import Any
 
 import structlog
@@ -22,7 +23,8 @@ VERSION_TABLE = "uploads_alembic_version"
 LOCK_KEY = int.from_bytes(b"uploads")
 """The advisory lock that the process holds which migrates a database."""
 
-POLL_INTERVAL = 0.5
+POLL_INTERVAL = (0.1, 0.5)
+"""Seconds between two looks at the lock, at random, or ten processes would look in step."""
 
 Report = Callable[[str], None]
 """Takes a sentence on what goes on, for people."""
@@ -86,7 +88,7 @@ async def _lock(connection: AsyncConnection, wait: float, report: Report) -> Non
                 if not waiting:
                     report("another process is migrating this database; waiting for it to end")
                 waiting = True
-                await asyncio.sleep(POLL_INTERVAL)
+                await asyncio.sleep(uniform(*POLL_INTERVAL))
     except TimeoutError:
         raise TimeoutError(
             f"another process has been migrating this database for {wait:g} s and goes on; "

@@ -13,7 +13,7 @@ _HOLDING = text("""
       AND data_entry_type_id = :type_id AND source = :source
 """)
 
-# Of the old rows of one identity, one is updated where the file has it; the others go, unless an invalid row keeps them.
+# Of the old rows of one identity, the file updates one; the others go, unless an invalid row keeps them.
 _COMPARED = text("""
     WITH old AS (
         SELECT jsonb_strip_nulls(classification) AS identity, count(*) AS rows

@@ -69,8 +69,9 @@ def reject_url(job: Job, store: Store) -> str:
 
 @asynccontextmanager
 async def _table(job: Job, kind: Kind, workshop: Workshop, directory: Path, progress: Progress) -> AsyncIterator[Table]:
+    per_year = job.mode is WriteMode.REPLACE
     if job.file is None:
-        yield open_rows(job.rows or (), kind)
+        yield open_rows(job.rows or (), kind, per_year=per_year)
         return
     limits = workshop.limits
 
@@ -83,7 +84,6 @@ async def _table(job: Job, kind: Kind, workshop: Workshop, directory: Path, prog
         spool = await stack.enter_async_context(fetching)
         crash.point("after_fetch")
         progress.bytes_done, progress.bytes_total = 0, spool.size
-        per_year = job.mode is WriteMode.REPLACE
         yield stack.enter_context(open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns))
 
 
@@ -103,8 +103,7 @@ async def _checker(
             receivers = {module.id}
         held = None
         if kind.unique is not None:
-            replaced = job.source if job.mode is WriteMode.REPLACE else None
-            held = await entries.held_ids(conn, receivers, kind.id, kind.unique, job_id=job.job_id, replaced=replaced)
+            held = await entries.held_ids(conn, job, receivers, kind.unique)
     if module is None:
         return EntryChecker(kind, table.header, target, units=units, held=held)
     return EntryChecker(kind, table.header, target, module=(module.id, module.unit_id), held=held)

@@ -54,11 +54,11 @@ def open_csv(path: Path, kind: Kind, *, per_year: bool, max_columns: int) -> Ite
         yield Table(header, reader, file.buffer.raw.tell)  # type: ignore[attr-defined]
 
 
-def open_rows(rows: Sequence[Mapping[str, Any]], kind: Kind) -> Table:
+def open_rows(rows: Sequence[Mapping[str, Any]], kind: Kind, *, per_year: bool) -> Table:
     """The inline rows of a job as a table. Raises `Refusal` (no_rows)."""
     if not rows:
         raise Refusal("no_rows", "The job has no rows.")
-    header, cells = inline_table(kind, rows)
+    header, cells = inline_table(kind, rows, per_year=per_year)
     return Table(header, cells, lambda: 0)
 
 

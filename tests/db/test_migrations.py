@@ -1,6 +1,5 @@
 """Migrations on real databases: new ones, and those of an application that was there first."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -8,55 +7,10 @@ import pytest
 
 from migrations.adopt import IncompatibleDatabase
 from service.db.engine import create_engine
-from service.db.migrate import LOCK_KEY, current_revision, downgrade, head_revision, upgrade
+from service.db.migrate import current_revision, downgrade, head_revision, upgrade
+from tests.support.hosts import OLDER, TRACKING
 
 EMPTY = "SELECT"
-
-# An application's own idea of its tables: serial ids, keys, checks and columns that we know nothing of.
-OLDER = """
-CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
-INSERT INTO alembic_version VALUES ('5f0c2e');
-CREATE TABLE users (id serial PRIMARY KEY);
-CREATE TABLE units (id serial PRIMARY KEY, institutional_id varchar NOT NULL UNIQUE, name varchar, level int);
-CREATE TABLE carbon_reports (
-    id serial PRIMARY KEY, unit_id int NOT NULL REFERENCES units, year int NOT NULL, kind varchar NOT NULL,
-    owner_id int REFERENCES users
-);
-CREATE TABLE carbon_report_modules (
-    id serial PRIMARY KEY, carbon_report_id int NOT NULL REFERENCES carbon_reports, module_type_id int NOT NULL,
-    UNIQUE (carbon_report_id, module_type_id)
-);
-CREATE TABLE data_entries (
-    id serial PRIMARY KEY, data_entry_type_id int NOT NULL,
-    carbon_report_module_id int NOT NULL REFERENCES carbon_report_modules, data json NOT NULL, status smallint,
-    year int, unit_id int, reviewed boolean NOT NULL DEFAULT false,
-    created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT plausible CHECK (year > 1900)
-);
-CREATE INDEX ix_data_entries_module ON data_entries (carbon_report_module_id);
-CREATE TABLE factors (
-    id serial PRIMARY KEY, data_entry_type_id int NOT NULL, year int NOT NULL, classification jsonb, "values" jsonb,
-    UNIQUE (data_entry_type_id, year, classification)
-);
-INSERT INTO units (institutional_id, name) VALUES ('10582', 'Laboratory of Things');
-INSERT INTO carbon_reports (unit_id, year, kind) VALUES (1, 2025, 'calculator');
-INSERT INTO carbon_report_modules (carbon_report_id, module_type_id) VALUES (1, 5);
-INSERT INTO data_entries (data_entry_type_id, carbon_report_module_id, data, year)
-SELECT 66, 1, json_build_object('name', n), 2025 FROM generate_series(1, 100) AS n;
-"""
-
-# User 900 typed in a row; the highest job is 41.
-TRACKING = (
-    OLDER
-    + """
-ALTER TABLE data_entries ADD COLUMN source int, ADD COLUMN created_by_id int;
-CREATE INDEX ix_data_entries_source ON data_entries (source);
-CREATE INDEX ix_data_entries_created_by_id ON data_entries (created_by_id);
-CREATE INDEX ix_data_entries_scope ON data_entries (carbon_report_module_id, data_entry_type_id, source, id);
-UPDATE data_entries SET source = id % 6, created_by_id = CASE WHEN id % 6 = 0 THEN 900 ELSE 36 + id % 6 END
-WHERE id <= 60;
-"""
-)
 
 STARTS = pytest.mark.parametrize("start", [EMPTY, OLDER, TRACKING], ids=["empty", "older", "tracking"])
 
@@ -189,25 +143,6 @@ async def test_a_table_that_lacks_a_column_is_refused_by_name(empty_database, co
     assert await connection.fetchval("SELECT to_regclass('units')") is None
 
 
-async def test_ten_processes_may_migrate_at_once(empty_database, connection):
-    await connection.execute(OLDER)
-    said: list[str] = []
-
-    await asyncio.gather(*(upgrade(empty_database, report=said.append) for _ in range(10)))
-
-    assert [line for line in said if line.startswith("upgraded")] == [
-        "upgraded to revision 0001",
-        "upgraded to revision 0002",
-        "upgraded to revision 0003",
-    ]
-
-
-async def test_the_wait_for_another_process_is_bounded(empty_database, connection):
-    await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
-    with pytest.raises(TimeoutError, match="another process has been migrating"):
-        await upgrade(empty_database, wait=0.1)
-
-
 async def test_what_an_interrupted_build_left_is_dropped_and_built_again(empty_database, connection):
     await connection.execute(OLDER)
     await upgrade(empty_database, "0001")
@@ -219,22 +154,6 @@ async def test_what_an_interrupted_build_left_is_dropped_and_built_again(empty_d
     rebuilt = await connection.fetchval("SELECT pg_get_indexdef('uploads_entries_by_scope'::regclass)")
     assert rebuilt.endswith("(carbon_report_module_id, data_entry_type_id, source)")
     assert "uploads_entries_by_scope" in await _our_indexes(connection)
-
-
-async def test_a_table_in_use_is_waited_for_without_holding_up_its_readers(empty_database, connection):
-    await connection.execute(OLDER)
-    reader = await asyncpg.connect(empty_database, server_settings={"lock_timeout": "2500"})
-    said: list[str] = []
-    async with connection.transaction():
-        await connection.execute("SELECT FROM data_entries")
-        migrating = asyncio.create_task(upgrade(empty_database, report=said.append))
-        async with asyncio.timeout(20):
-            while not any("in use" in line for line in said):
-                await reader.execute("SELECT FROM data_entries")
-                await asyncio.sleep(0.05)
-    await migrating
-    await reader.close()
-    assert said[-1] == "upgraded to revision 0003"
 
 
 async def test_job_ids_start_above_every_job_that_wrote_a_row(empty_database, connection):

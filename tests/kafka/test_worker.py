@@ -14,9 +14,7 @@ from service.settings import Settings
 from tests.support.jobs import Jobs, bad_purchase, purchase, purchases
 from tests.support.university import BIOLOGY, PHYSICS, University
 from tests.support.until import until
-from tests.support.worker import client, process, running
-
-CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
+from tests.support.worker import CSV_PER_YEAR, client, process, running
 
 
 @pytest.mark.parametrize("provider_type", [one for one in ProviderType if one is not ProviderType.FACTORS])

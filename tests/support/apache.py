@@ -50,14 +50,22 @@ class ApacheKafka(LocalServer):
     """An Apache Kafka of its own, on free ports of 127.0.0.1, without authentication.
 
     `properties` are added to those of the server, or replace them: further listeners, limits, time-outs.
+    `users` are known to SCRAM-SHA-512 listeners, with their passwords.
     """
 
     name: ClassVar[str] = "kafka"
     stop_signal = signal.SIGTERM
     last_signal = signal.SIGKILL
 
-    def __init__(self, home: Path | None = None, *, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        properties: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(home)
+        self._users = users or {}
         self.port = free_port()
         self._controller_port = free_port()
         self._properties = properties or {}
@@ -79,7 +87,9 @@ class ApacheKafka(LocalServer):
         if not (self.home / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
             tool: Command = [*self._java, "kafka.tools.StorageTool", "format"]
-            self._run([*tool, "-t", cluster, "-c", self._configuration])
+            users = [f"SCRAM-SHA-512=[name={name},password={said}]" for name, said in self._users.items()]
+            known = [part for user in users for part in ("--add-scram", user)]
+            self._run([*tool, "-t", cluster, "-c", self._configuration, *known])
 
     @property
     def _configuration(self) -> Path:

@@ -24,9 +24,10 @@ from service.topics import Topics
 from tests.support.until import until
 
 PARTITIONS = 3
+CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 
 
-def settings_for(database: str, kafka: str, root: Path, prefix: str, **more: dict[str, Any]) -> Settings:
+def settings_for(database: str, kafka: str, root: Path, prefix: str, /, **more: dict[str, Any]) -> Settings:
     """Settings of a test's own worker; `more` overrides groups, `kafka={"session_timeout": 6}`."""
     groups: dict[str, Any] = {
         "database": {"url": database},
@@ -59,6 +60,8 @@ def environment(settings: Settings) -> dict[str, str]:
     variables = {}
     for group, values in settings.model_dump(exclude_unset=True).items():
         for name, value in values.items() if isinstance(values, dict) else [("", values)]:
+            if value is None:
+                continue
             variable = f"UPLOADS_{group}__{name}" if name else f"UPLOADS_{group}"
             variables[variable.upper()] = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
     return variables

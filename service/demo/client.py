@@ -1,0 +1,54 @@
+"""What the application does on Kafka: it produces jobs, and reads on the completed topic how they ended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from service.broker import connection
+from service.demo.author import Message
+from service.settings import KafkaSettings
+from service.topics import Topics
+
+PATIENCE = 60.0
+"""Seconds to wait for a job's end."""
+
+
+class Client:
+    """Sends one job after the other, and waits for the event of each."""
+
+    def __init__(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, topics: Topics) -> None:
+        self._producer = producer
+        self._consumer = consumer
+        self._topics = topics
+
+    async def submit(self, message: Message, is_alive: Callable[[], bool]) -> ConsumerRecord[Any, Any]:
+        """Produce a job's message; the event that then says how it ended.
+
+        Raises `TimeoutError` without an answer, at once where nobody `is_alive` to give one.
+        """
+        topic = self._topics.jobs(message.provider_type)
+        await self._producer.send_and_wait(topic, message.value, key=message.key.encode())
+        async with asyncio.timeout(PATIENCE):
+            while is_alive():
+                for records in (await self._consumer.getmany(timeout_ms=500)).values():
+                    for record in records:
+                        if orjson.loads(record.value)["job_id"] == message.job_id:
+                            return record
+        raise TimeoutError
+
+
+@asynccontextmanager
+async def connected(kafka: KafkaSettings) -> AsyncIterator[Client]:
+    """A client of the worker; its topics exist, and no event of the past is read."""
+    topics = Topics(kafka.topic_prefix)
+    producer = AIOKafkaProducer(**connection(kafka), acks="all", max_request_size=2**21)
+    consumer = AIOKafkaConsumer(**connection(kafka), fetch_max_wait_ms=50, enable_auto_commit=False)
+    async with producer, consumer:
+        partitions = await producer.partitions_for(topics.completed)
+        consumer.assign([TopicPartition(topics.completed, number) for number in partitions])
+        await consumer.seek_to_end()
+        yield Client(producer, consumer, topics)

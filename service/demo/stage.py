@@ -1,0 +1,111 @@
+"""The stage: an embedded PostgreSQL, an embedded broker, a small university and one real worker."""
+
+import asyncio
+import http.client
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from service.db.engine import create_engine
+from service.db.migrate import upgrade
+from service.demo.broker import MockBroker
+from service.demo.postgres import EmbeddedPostgres, find_binaries, version_of
+from service.demo.processes import free_port
+from service.demo.server import Command, LocalServer
+from service.demo.university import University, found
+from service.settings import PREFIX
+
+Working = Callable[[str], AbstractContextManager[None]]
+"""Shows what is being done, while its body runs."""
+
+
+class Worker(LocalServer):
+    """`uploads serve` as our own child, with settings of its own; its storage root is in its home."""
+
+    name: ClassVar[str] = "worker"
+    stop_signal = signal.SIGTERM
+    last_signal = signal.SIGKILL
+
+    def __init__(self, database_url: str, bootstrap_servers: str) -> None:
+        super().__init__()
+        self._database_url = database_url
+        self._bootstrap_servers = bootstrap_servers
+        self._port = free_port()
+
+    @property
+    def storage(self) -> Path:
+        """Where uploaded files lie."""
+        return self.home / "storage"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a client needs too, as environment variables."""
+        return {
+            "UPLOADS_DATABASE__URL": self._database_url,
+            "UPLOADS_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap_servers,
+            "UPLOADS_STORAGE__ROOT": self.storage.as_uri(),
+        }
+
+    def _prepare(self) -> None:
+        self.storage.mkdir(exist_ok=True)
+
+    def _command(self) -> Command:
+        return [sys.executable, "-m", "service", "serve"]
+
+    def _identity(self) -> dict[str, Any]:
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        http = {"UPLOADS_HTTP__HOST": "127.0.0.1", "UPLOADS_HTTP__PORT": str(self._port)}
+        return {"env": others | self.settings | http}
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What the story needs of the running parts."""
+
+    worker: Worker
+    database_url: str
+    bootstrap_servers: str
+    university: University
+
+
+@contextmanager
+def set_up(working: Working) -> Iterator[Stage]:
+    """Start everything, and stop and remove it at the end.
+
+    Raises `Unavailable` where a program is missing, `StartFailed` where a part does not start.
+    """
+    with ExitStack() as parts:
+        with working(f"PostgreSQL {version_of(find_binaries())}, embedded"):
+            postgres = parts.enter_context(EmbeddedPostgres(fast=True))
+        with working("a Kafka broker, embedded (librdkafka's mock cluster)"):
+            broker = parts.enter_context(MockBroker())
+        with working("the schema, as `uploads migrate` makes it"):
+            asyncio.run(upgrade(postgres.url, report=lambda _: None))
+        with working("a small university, with rows of every source"):
+            university = asyncio.run(_found(postgres.url))
+        with working("a worker, as `uploads serve` runs it"):
+            worker = parts.enter_context(Worker(postgres.url, broker.bootstrap_servers))
+        yield Stage(worker, postgres.url, broker.bootstrap_servers, university)
+
+
+async def _found(database_url: str) -> University:
+    engine = create_engine(database_url, pool_size=1)
+    try:
+        return await found(engine)
+    finally:
+        await engine.dispose()
