@@ -1,0 +1,1 @@
+"""Measurements, a command each; nothing about time is asserted in tests."""
