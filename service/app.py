@@ -92,6 +92,7 @@ class App:
             outbox=Outbox(topics.completed, settings.announce.event_source),
             progress_topic=topics.progress,
             progress_interval=settings.announce.progress_interval,
+            longest=settings.limits.job_seconds,
         )
         return Settler(way, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry)
 

@@ -39,7 +39,10 @@ async def begin(engine: AsyncEngine, job: Job, outbox: Outbox) -> Line:
     A line with an event is final: the job ended before, and this event answers it. Raises `JobIdConflict`.
     """
     async with engine.begin() as conn:
-        return await ledger.begin(conn, job, topic=outbox.topic, now=datetime.now(UTC))
+        line = await ledger.begin(conn, job, topic=outbox.topic, now=datetime.now(UTC))
+        if line.outcome is not None:
+            await dead_letters.settle_repeat(conn, job.job_id, line.outcome)
+        return line
 
 
 async def apply(engine: AsyncEngine, job: Job, upload: Upload, store: Store, outbox: Outbox) -> Line:
@@ -177,7 +180,7 @@ async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found
         job.data_entry_type_id,
         job.year,
         job_id=job.job_id,
-        kept=upload.tally.identities_of_bad_rows,
+        kept=upload.tally.identities_of_bad_rows.difference(upload.checker.taken),
     )
     return replace(found, outcome=success(upload), rows_processed=upload.tally.processed, factors=counts)
 

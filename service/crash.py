@@ -24,6 +24,9 @@ POINTS = (
 )
 """In the order in which a job passes them; the last one is a dead letter's."""
 
+REPLAY_POINTS = ("after_replay_claim", "after_replay_ack")
+"""Those of an operator's command that sends a dead letter, in order."""
+
 
 @dataclass(slots=True)
 class _Armed:
@@ -37,8 +40,9 @@ _armed = _Armed()
 def arm(spec: str | None) -> None:
     """Arm one point, `name` or `name:pass`; None disarms. Raises `ValueError` where there is no such point."""
     name, _, passes = (spec or "").partition(":")
-    if name and name not in POINTS:
-        raise ValueError(f"no crash point {name!r}; there are {', '.join(POINTS)}")
+    points = POINTS + REPLAY_POINTS
+    if name and name not in points:
+        raise ValueError(f"no crash point {name!r}; there are {', '.join(points)}")
     _armed.name, _armed.passes = name or None, int(passes or 1)
 
 

@@ -88,6 +88,19 @@ class Outcome(StrEnum):
         return self in {Outcome.SUCCEEDED, Outcome.PARTIAL}
 
 
+class LetterState(StrEnum):
+    """Where a dead letter stands. `claimed`: an operator is sending it; `failed`: it came back as a new letter."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    SENT = "sent"
+    RESOLVED = "resolved"
+    FAILED = "failed"
+    QUARANTINED = "quarantined"
+    SUPERSEDED = "superseded"
+    DISCARDED = "discarded"
+
+
 @dataclass(frozen=True, slots=True)
 class FileRef:
     """A claim check: where a job's file lies, and what its bytes as stored must be."""

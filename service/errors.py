@@ -123,6 +123,12 @@ class TooLarge(Poison):
     code = "too_large"
 
 
+class TookTooLong(Poison):
+    """The job took longer than the longest that is allowed; split it, or raise the limit and replay it."""
+
+    code = "took_too_long"
+
+
 class BadEncoding(Poison):
     """The file is not what its content_encoding says."""
 

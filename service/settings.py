@@ -89,7 +89,7 @@ class StorageSettings(_Group):
         description="`file:///a/directory` or `s3://bucket/prefix`; files below it may be read, reject files go there."
     )
     https_hosts: tuple[str, ...] = Field(
-        (), description="Hosts that `https://` files may come from (a JSON list); none by default."
+        (), description="Hosts, or host:port, that `https://` files may come from (a JSON list)."
     )
     s3_endpoint: str | None = Field(None, description="The endpoint of an S3-compatible store.")
     s3_region: str | None = Field(None, description="The region of the bucket.")
@@ -99,7 +99,7 @@ class StorageSettings(_Group):
 
 
 class LimitSettings(_Group):
-    """Caps; beyond them a job is parked as `too_large`."""
+    """Caps; beyond them a job is parked as `too_large`, or `took_too_long`."""
 
     file_bytes: PositiveInt = Field(2**30, description="Bytes of a file as stored.")
     decompressed_bytes: PositiveInt = Field(2**30, description="Bytes of a file once decompressed.")

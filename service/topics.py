@@ -15,6 +15,10 @@ class Topics:
         """Where the jobs of one provider type arrive."""
         return f"{self.prefix}.{provider_type.value}"
 
+    def provider_type(self, topic: str) -> ProviderType | None:
+        """Whose jobs arrive on a topic; None where it is no job topic of this installation."""
+        return next((provider_type for provider_type in ProviderType if self.jobs(provider_type) == topic), None)
+
     @property
     def completed(self) -> str:
         """Completion and parked events."""

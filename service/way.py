@@ -13,7 +13,7 @@ from service.announce import Publish, announce
 from service.apply import Outbox, apply, begin, reject
 from service.db.ledger import Line
 from service.domain import Job, Reason
-from service.errors import BrokerAway, Refusal
+from service.errors import Environment, Refusal, TookTooLong, Transient
 from service.events import progress_record
 from service.prepare.prepare import Workshop, prepare
 from service.prepare.upload import Progress
@@ -42,6 +42,7 @@ class Way:
     outbox: Outbox
     progress_topic: str
     progress_interval: float
+    longest: float = 900.0
 
     async def go(self, job: Job, journey: Journey) -> Line:
         """Take a job to its end and tell everyone; its final line in the ledger.
@@ -53,10 +54,20 @@ class Way:
         journey.attempts, journey.first_started_at = line.attempts, line.first_started_at
         if line.event is None:
             async with self._telling(job, journey.progress):
-                line = await self._process(job, journey)
+                line = await self._in_time(job, journey)
         journey.step = "announce"
         await announce(self.engine, self.publish, line)
         return line
+
+    async def _in_time(self, job: Job, journey: Journey) -> Line:
+        """Bound the job in time; Kafka takes a consumer that is silent for longer to be dead."""
+        try:
+            async with asyncio.timeout(self.longest) as bound:
+                return await self._process(job, journey)
+        except TimeoutError:
+            if bound.expired():
+                raise TookTooLong(f"At most {self.longest:g} seconds.") from None
+            raise
 
     async def _process(self, job: Job, journey: Journey) -> Line:
         journey.step = "fetch" if job.file else "prepare"
@@ -76,12 +87,11 @@ class Way:
             yield
         finally:
             telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
+            await asyncio.wait({telling})
 
     async def _tell(self, job: Job, progress: Progress) -> None:
         while True:
             await asyncio.sleep(self.progress_interval)
             # nothing depends on progress: without a broker the job goes on, and its end waits for one
-            with suppress(BrokerAway):
+            with suppress(Transient, Environment):
                 await self.publish(progress_record(job, progress, topic=self.progress_topic, source=self.outbox.source))

@@ -17,6 +17,10 @@ from tests.support.parts import Kafka, Postgres, choose_kafka, choose_postgres
 NEEDS_REAL_KAFKA = "needs a real Kafka"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", choices=("fast", "full"), default="fast", help="how long each fault of tests/faults lasts")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"real_kafka: {NEEDS_REAL_KAFKA}; skipped elsewhere")
 

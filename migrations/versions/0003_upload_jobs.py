@@ -86,7 +86,7 @@ TABLES = {
             dlq_partition integer,
             dlq_offset bigint,
             state text NOT NULL DEFAULT 'open' CHECK (state IN (
-                'open', 'claimed', 'sent', 'resolved', 'quarantined', 'superseded', 'discarded'
+                'open', 'claimed', 'sent', 'resolved', 'failed', 'quarantined', 'superseded', 'discarded'
             )),
             state_at timestamptz NOT NULL DEFAULT now(),
             state_by text,

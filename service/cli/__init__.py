@@ -1,11 +1,13 @@
 """The `uploads` command: one module for each subcommand, wired together here."""
 
+import logging
 import sys
+from collections.abc import Sequence
 
 import typer
 
-from service.cli import check, serve, submit, template, watch
-from service.cli.failures import explain
+from service.cli import check, demo, serve, submit, template, watch
+from service.cli.failures import LastWord, explain
 
 
 def app() -> typer.Typer:
@@ -18,17 +20,19 @@ def app() -> typer.Typer:
         help="Takes over the uploads of a carbon-accounting application: every upload replaces exactly what "
         "its own kind put there before, and nothing else.",
     )
-    for part in (serve, submit, watch, check, template):
+    for part in (serve, submit, watch, check, template, demo):
         part.register(cli)
     return cli
 
 
-def main() -> None:
-    """Run the command; what is known to go wrong is explained without a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, by default that of the command line; what is known to go wrong is told in a sentence."""
+    last_word = LastWord(logging.WARNING)
+    logging.getLogger("aiokafka").addHandler(last_word)
     try:
-        app()()
+        app()(arguments)
     except Exception as error:
-        failure = explain(error)
+        failure = explain(error, last_word.said)
         if failure is None:
             raise
         typer.secho(failure.message, err=True, fg=typer.colors.RED)

@@ -1,5 +1,6 @@
 """What a person is told when a command fails: one sentence on what is wrong and what to do, and an exit code."""
 
+import logging
 from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
@@ -40,13 +41,22 @@ class Failure:
     exit_code: int
 
 
-def explain(error: Exception) -> Failure | None:
+class LastWord(logging.Handler):
+    """Keeps the last thing that aiokafka said, whose exceptions do not tell why no broker was reached."""
+
+    said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+
+
+def explain(error: Exception, kafka_said: str = "") -> Failure | None:
     """The failure that an exception stands for; None where it is a mistake of ours, and a traceback helps."""
     match error:
         case InvalidSettings():
             return Failure(f"The settings are not usable:\n{error}\nSee `.env.example` for all of them.", WRONG)
         case KafkaError():
-            known: UploadError | None = BrokerAway(f"({type(error).__name__})")
+            known: UploadError | None = BrokerAway(f"{kafka_said or type(error).__name__}.")
         case TimeoutError() if error.errno is None and str(error):
             return Failure(str(error), AWAY)
         case _:

@@ -44,5 +44,8 @@ class _OneFile:
             while chunk := await asyncio.to_thread(file.read, CHUNK):
                 yield chunk
 
+    async def size(self, _location: Location) -> int:
+        return self._path.stat().st_size
+
     async def write(self, location: Location, source: Path) -> None:
         raise NotImplementedError(f"{source} was to be written to {location.url}: checking writes nothing")

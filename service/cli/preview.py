@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.apply import emptied_of, scope_of, source_lines, success
 from service.catalogue import entry_type
@@ -21,7 +21,7 @@ from service.prepare.check import EntryChecker, FactorChecker
 from service.prepare.prepare import Workshop, prepare
 from service.prepare.rejects import Rejects
 from service.prepare.upload import Progress, Upload
-from service.settings import CheckSettings
+from service.settings import CheckSettings, DatabaseSettings
 
 PREVIEW_JOB_ID = 2**31 - 1
 """An id that every database can hold and no row carries."""
@@ -37,16 +37,19 @@ async def preview(request: Request, settings: CheckSettings, keep: KeepRejects) 
     `typer.BadParameter`, and what the database raises.
     """
     job = request.job(request.message(PREVIEW_JOB_ID, await _content(request)))
-    database = settings.database
-    engine = create_engine(
-        database.url.get_secret_value(), pool_size=2, connect_timeout=database.connect_timeout
-    ).execution_options(postgresql_readonly=True)
+    engine = reading_engine(settings.database)
     try:
         return job, await _preview(job, Workshop(engine, local_store(request.path), settings.limits), keep)
     except Refusal as refusal:
         return job, Result(Outcome.REJECTED, reason=Reason(refusal.code, refusal.message))
     finally:
         await engine.dispose()
+
+
+def reading_engine(database: DatabaseSettings) -> AsyncEngine:
+    """An engine all of whose transactions are read-only."""
+    url, timeout = database.url.get_secret_value(), database.connect_timeout
+    return create_engine(url, pool_size=2, connect_timeout=timeout).execution_options(postgresql_readonly=True)
 
 
 async def _content(request: Request) -> dict[str, Any]:

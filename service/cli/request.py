@@ -32,10 +32,13 @@ ModuleOption = Annotated[
 ]
 ReplaceScopeOption = Annotated[
     ReplaceScope | None,
-    typer.Option(help="Replace in the units that the file names (`affected`), or in all of the `year`."),
+    typer.Option(
+        help="Replace in the units that the file has rows for (`affected`, the default), or in all of the `year`."
+    ),
 ]
 OnRowErrorOption = Annotated[
-    OnRowError | None, typer.Option(help="What an invalid row does: it is skipped, or the whole upload rejected.")
+    OnRowError | None,
+    typer.Option(help="What an invalid row does: it is skipped (the default), or the whole upload rejected."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

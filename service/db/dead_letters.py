@@ -1,4 +1,4 @@
-"""Rows of `dead_letters`: the state of each record of the dead-letter topic."""
+"""Rows of `dead_letters` as the worker writes them: a record is parked, and a job's end settles what it answers."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,17 +8,28 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import Job, ReplaceScope, Result, WriteMode
+from service.domain import Job, Outcome, ReplaceScope, Result, WriteMode
+
+QUARANTINE_AFTER = 3
+"""Replays after which a letter that has failed again is no longer `open`."""
 
 _INSERT = text("""
     INSERT INTO dead_letters
            (id, original_topic, original_partition, original_offset, original_timestamp, consumer_group,
             job_id, provider_type, data_entry_type_id, year, modules, code, stage, exception_class, message,
-            attempts, first_failed_at, parked_at, service_version, replay_count, replay_of)
+            attempts, first_failed_at, parked_at, service_version, replay_count, replay_of, state)
     VALUES (:id, :original_topic, :original_partition, :original_offset, :original_timestamp, :consumer_group,
             :job_id, :provider_type, :data_entry_type_id, :year, :modules, :code, :stage, :exception_class, :message,
-            :attempts, :first_failed_at, :parked_at, :service_version, :replay_count, :replay_of)
+            :attempts, :first_failed_at, :parked_at, :service_version, :replay_count, :replay_of,
+            CASE WHEN :replay_count >= :quarantine_after THEN 'quarantined' ELSE 'open' END)
     ON CONFLICT (id) DO NOTHING
+""")
+
+# `open` and `quarantined` too: its sender may have died before saying so, and the claim been taken back.
+_FAILED_AGAIN = text("""
+    UPDATE dead_letters SET state = 'failed', state_at = now(), state_by = 'worker', state_reason = :reason
+    WHERE id = :replay_of AND original_topic = :original_topic
+      AND state IN ('open', 'claimed', 'sent', 'quarantined')
 """)
 
 _SENT_TO = text("UPDATE dead_letters SET dlq_partition = :partition, dlq_offset = :offset WHERE id = :id")
@@ -33,37 +44,57 @@ _RECENT = text("SELECT count(*) FROM dead_letters WHERE parked_at > :since AND r
 # A conflicting message bears the id of a job that it is not, so that job's end says nothing about it.
 _SETTLE = text("""
     UPDATE dead_letters
-    SET state = CASE WHEN job_id = :job_id OR edited_as = :job_id THEN 'resolved' ELSE 'superseded' END,
+    SET state = CASE WHEN job_id = :job_id THEN 'resolved' ELSE 'superseded' END,
         state_at = now(), state_by = 'worker', state_reason = :reason
     WHERE state IN ('open', 'claimed', 'sent', 'quarantined')
       AND (
         (job_id = :job_id AND code <> 'job_id_conflict')
-        OR (:changed AND edited_as = :job_id)
         OR (:replaced AND state IN ('open', 'quarantined') AND job_id < :job_id AND provider_type = :provider_type
             AND data_entry_type_id = :type_id AND year = :year
             AND (:is_whole OR modules <@ CAST(:modules AS bigint[])))
       )
 """)
 
+_SETTLE_ORIGINAL = text("""
+    UPDATE dead_letters
+    SET state = CASE WHEN :changed THEN 'resolved'
+                     WHEN replay_count >= :quarantine_after THEN 'quarantined' ELSE 'open' END,
+        state_at = now(), state_by = 'worker', state_reason = :reason
+    WHERE edited_as = :job_id AND state NOT IN ('resolved', 'superseded', 'discarded')
+""")
+
+_SETTLE_REPEAT = text("""
+    UPDATE dead_letters SET state = 'resolved', state_at = now(), state_by = 'worker', state_reason = :reason
+    WHERE job_id = :job_id AND code <> 'job_id_conflict' AND state IN ('open', 'claimed', 'sent', 'quarantined')
+""")
+
 
 async def insert(conn: AsyncConnection, row: dict[str, Any]) -> bool:
-    """Note a record as parked; False where it was noted before."""
-    return (await conn.execute(_INSERT, row)).rowcount == 1
+    """Note a record as parked; False where it was noted before. The letter that it is a replay of has failed."""
+    inserted = await conn.execute(_INSERT, row | {"quarantine_after": QUARANTINE_AFTER})
+    if inserted.rowcount == 0:
+        return False
+    if row["replay_of"] is not None:
+        reason = f"parked again as {row['id']}: {row['code']}"
+        predecessor = {"replay_of": row["replay_of"], "original_topic": row["original_topic"], "reason": reason}
+        await conn.execute(_FAILED_AGAIN, predecessor)
+    return True
 
 
 async def settle(conn: AsyncConnection, job: Job, result: Result) -> None:
     """Close the letters that a job's end answers, in the job's own transaction.
 
-    Resolved: its own, and, where it succeeded, those that it is an edited copy of. Superseded: older ones
-    of the same kind that a successful replace covers whole; an append settles nobody else's.
+    Resolved: its own, and, where it succeeded, those that it is an edited copy of; where it did not, these
+    are open again. Superseded: older ones of the same kind that a successful replace covers whole; an
+    append settles nobody else's.
     """
     changed = result.outcome.changes_rows
+    end = {"job_id": job.job_id, "reason": _reason(job.job_id, result.outcome)}
+    await conn.execute(_SETTLE_ORIGINAL, end | {"changed": changed, "quarantine_after": QUARANTINE_AFTER})
     await conn.execute(
         _SETTLE,
-        {
-            "job_id": job.job_id,
-            "reason": f"job {job.job_id}: {result.outcome.value}",
-            "changed": changed,
+        end
+        | {
             "replaced": changed and job.mode is WriteMode.REPLACE,
             "provider_type": job.provider_type.value,
             "type_id": job.data_entry_type_id,
@@ -72,6 +103,15 @@ async def settle(conn: AsyncConnection, job: Job, result: Result) -> None:
             "modules": list(result.affected_modules),
         },
     )
+
+
+async def settle_repeat(conn: AsyncConnection, job_id: int, outcome: Outcome) -> None:
+    """Close the letters of a job that had ended before: its message came again and was answered."""
+    await conn.execute(_SETTLE_REPEAT, {"job_id": job_id, "reason": _reason(job_id, outcome)})
+
+
+def _reason(job_id: int, outcome: Outcome) -> str:
+    return f"job {job_id}: {outcome.value}"
 
 
 async def note_position(conn: AsyncConnection, letter_id: UUID, *, partition: int, offset: int) -> None:

@@ -106,6 +106,12 @@ async def _read(conn: AsyncConnection, job: Job, topic: str, *, locked: bool) ->
     return Line(job.job_id, row.attempts, row.first_started_at, Outcome(row.outcome), event)
 
 
+async def look_up(conn: AsyncConnection, job_id: int) -> tuple[str, Outcome | None] | None:
+    """A line's fingerprint and outcome, without beginning anything; None where the job is unknown."""
+    row = (await conn.execute(_READ, {"job_id": job_id})).one_or_none()
+    return None if row is None else (row.fingerprint, row.outcome and Outcome(row.outcome))
+
+
 async def close(conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime) -> None:
     """Make the job's line final: its outcome, its counts and its completion event."""
     await conn.execute(

@@ -1,11 +1,12 @@
 """What a job would change, told by reading alone; every function works in a read-only transaction."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import DataEntrySource, FactorCounts
+from service.domain import DataEntrySource, FactorCounts, Job
 
 _HOLDING = text("""
     SELECT DISTINCT carbon_report_module_id FROM data_entries
@@ -29,6 +30,45 @@ _COMPARED = text("""
     LEFT JOIN incoming ON incoming.identity = old.identity
     LEFT JOIN kept ON kept.identity = old.identity
 """)
+
+
+# A module without a head counts: a job over all modules of the year meets none there.
+_HEADS_ABOVE = text("""
+    SELECT count(*) AS modules, count(head.job_id) AS above, max(head.job_id) AS highest
+    FROM carbon_report_modules AS module
+    JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    LEFT JOIN scope_heads AS head
+           ON head.carbon_report_module_id = module.id AND head.data_entry_type_id = :type_id
+          AND head.source = :source AND head.job_id > :fence
+    WHERE report.year = :year AND report.kind = 'calculator' AND module.module_type_id = :module_type_id
+""")
+
+_FACTORS_ABOVE = text("""
+    SELECT job_id FROM factor_heads WHERE data_entry_type_id = :type_id AND year = :year AND job_id > :fence
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsAbove:
+    """In how many of the year's modules a job would meet a head above its fence, and the highest of these."""
+
+    modules: int
+    above: int
+    highest: int | None
+
+
+async def heads_above(conn: AsyncConnection, job: Job, module_type_id: int) -> HeadsAbove:
+    """The heads of the job's type and source in all calculator modules of its year, as far as they fence it off."""
+    scope = {"type_id": job.data_entry_type_id, "year": job.year, "module_type_id": module_type_id}
+    found = await conn.execute(_HEADS_ABOVE, scope | {"source": job.source.value, "fence": job.fence})
+    return HeadsAbove(*found.one())
+
+
+async def factors_above(conn: AsyncConnection, job: Job) -> int | None:
+    """The job whose factors are in force, where it fences this one off."""
+    scope = {"type_id": job.data_entry_type_id, "year": job.year, "fence": job.fence}
+    newer: int | None = await conn.scalar(_FACTORS_ABOVE, scope)
+    return newer
 
 
 async def modules_holding(

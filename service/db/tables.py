@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from service.domain import MAX_JOB_ID, Outcome
+from service.domain import MAX_JOB_ID, LetterState, Outcome
 
 metadata = sa.MetaData(
     naming_convention={  # as PostgreSQL itself names them
@@ -212,7 +212,7 @@ dead_letters = sa.Table(
     sa.Column("state_reason", sa.Text),
     sa.Column("edited_as", sa.BigInteger),
     sa.UniqueConstraint("original_topic", "original_partition", "original_offset", name="dead_letters_original_key"),
-    _one_of("state", ("open", "claimed", "sent", "resolved", "quarantined", "superseded", "discarded")),
+    _one_of("state", LetterState),
     sa.Index("dead_letters_by_state", "state", "code"),
     sa.Index("dead_letters_by_job", "job_id"),
     sa.Index("dead_letters_by_time", "parked_at"),

@@ -1,9 +1,9 @@
 """What a dead letter says: the original's bytes, and in its headers why it is here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID, uuid5
 
 from service import __version__
@@ -17,6 +17,11 @@ STACK_BYTES = 8192
 
 _NAMESPACE = UUID("3f0e2b52-63c1-5d9c-8c1e-0e4d1a3c7b55")
 
+_REPLAY_OF = f"{PREFIX}replay-of"
+_REPLAY_COUNT = f"{PREFIX}replay-count"
+_MOST_REPLAYS = 2**15
+
+Headers = tuple[tuple[str, bytes], ...]
 Stage = Literal["decode", "validate", "fetch", "prepare", "apply", "announce"]
 
 
@@ -49,19 +54,50 @@ class Failure:
     job: Job | None = None
     cause: BaseException | None = None
 
+    @property
+    def message(self) -> str:
+        """The error's message, as both a database and a header can hold it."""
+        return self.error.message.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
-def headers(incoming: Incoming, failure: Failure) -> tuple[tuple[str, bytes], ...]:
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Which letter a record is a replay of, and the how many-th of it; a record of no letter's has 0."""
+
+    of: UUID | None = None
+    count: int = 0
+
+    @classmethod
+    def told_by(cls, headers: Headers) -> Self:
+        """What a record's headers say; where they are none that we wrote, it is no replay."""
+        told = {name: value or b"" for name, value in headers if name in {_REPLAY_OF, _REPLAY_COUNT}}
+        try:
+            of, count = UUID(told[_REPLAY_OF].decode("ascii")), int(told[_REPLAY_COUNT])
+        except (KeyError, ValueError):
+            return cls()
+        return cls(of, count) if 0 <= count <= _MOST_REPLAYS else cls()
+
+    def headers(self) -> Headers:
+        """The headers of a record that is sent as this replay."""
+        return ((_REPLAY_OF, str(self.of).encode()), (_REPLAY_COUNT, str(self.count).encode()))
+
+
+def own_headers(record: Record) -> Headers:
+    """A record's headers without those of a dead letter."""
+    return tuple((name, value) for name, value in record.headers if not name.startswith(PREFIX))
+
+
+def headers(incoming: Incoming, failure: Failure) -> Headers:
     """The dead letter's headers: the original's own, then ours, none of them twice.
 
     Headers of an earlier parking are replaced, so replays do not let them grow.
     """
-    original = tuple((name, value) for name, value in incoming.record.headers if not name.startswith(PREFIX))
     ours = tuple((f"{PREFIX}{name}", value.encode()) for name, value in _ours(incoming, failure))
-    return original + ours
+    return own_headers(incoming.record) + ours
 
 
 def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
-    earlier = replay_headers(incoming.record.headers)
+    replay = Replay.told_by(incoming.record.headers)
     yield "schema-version", SCHEMA_VERSION
     yield "id", str(incoming.dead_letter_id)
     yield "original-topic", incoming.record.topic
@@ -74,22 +110,16 @@ def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
         yield "scope", failure.job.key
     yield "code", failure.error.code
     yield "exception-class", type(failure.cause or failure.error).__name__
-    yield "message", _cut(failure.error.message, MESSAGE_BYTES)
+    yield "message", _cut(failure.message, MESSAGE_BYTES)
     yield "stack", _cut(frames(failure.cause or failure.error), STACK_BYTES)
     yield "stage", failure.stage
     yield "attempts", str(failure.attempts)
     yield "first-failure", failure.first_at.isoformat()
     yield "last-failure", failure.last_at.isoformat()
     yield "service-version", __version__
-    yield "replay-count", earlier.get("replay-count", "0")
-    if "replay-of" in earlier:
-        yield "replay-of", earlier["replay-of"]
-
-
-def replay_headers(of: tuple[tuple[str, bytes], ...]) -> Mapping[str, str]:
-    """What a replayed record says about its earlier lives: `replay-count` and `replay-of`."""
-    wanted = {f"{PREFIX}replay-count", f"{PREFIX}replay-of"}
-    return {name.removeprefix(PREFIX): value.decode("utf-8", "replace") for name, value in of if name in wanted}
+    yield "replay-count", str(replay.count)
+    if replay.of is not None:
+        yield "replay-of", str(replay.of)
 
 
 def _cut(text: str, size: int) -> str:

@@ -1,13 +1,11 @@
 """Park a record: into the table and the dead-letter topic, and tell whoever waits for the job."""
 
-from uuid import UUID
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import __version__, crash
 from service.announce import Publish
 from service.db import dead_letters
-from service.dead_letters.letter import Failure, Incoming, headers, replay_headers
+from service.dead_letters.letter import Failure, Incoming, Replay, headers
 from service.domain import Record
 from service.events import PARKED, UploadParked, to_record
 from service.topics import Topics
@@ -44,14 +42,14 @@ def _event(topic: str, source: str, incoming: Incoming, failure: Failure) -> Rec
         job_id=job.job_id,
         provider_type=job.provider_type.value,
         code=failure.error.code,
-        message=failure.error.message,
+        message=failure.message,
         dead_letter_id=letter_id,
     )
     return to_record(body, topic=topic, kind=PARKED, event_id=letter_id, at=failure.last_at, source=source, key=job.key)
 
 
 def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
-    job, earlier = failure.job, replay_headers(incoming.record.headers)
+    job, replay = failure.job, Replay.told_by(incoming.record.headers)
     return {
         "id": incoming.dead_letter_id,
         "original_topic": incoming.record.topic,
@@ -67,11 +65,11 @@ def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
         "code": failure.error.code,
         "stage": failure.stage,
         "exception_class": type(failure.cause or failure.error).__name__,
-        "message": failure.error.message,
+        "message": failure.message,
         "attempts": failure.attempts,
         "first_failed_at": failure.first_at,
         "parked_at": failure.last_at,
         "service_version": __version__,
-        "replay_count": int(earlier.get("replay-count", "0")),
-        "replay_of": UUID(earlier["replay-of"]) if "replay-of" in earlier else None,
+        "replay_count": replay.count,
+        "replay_of": replay.of,
     }

@@ -25,13 +25,16 @@ class Client:
         self._consumer = consumer
         self._topics = topics
 
+    def topic(self, message: Message) -> str:
+        """Where a message goes."""
+        return self._topics.jobs(message.provider_type)
+
     async def submit(self, message: Message, is_alive: Callable[[], bool]) -> ConsumerRecord[Any, Any]:
         """Produce a job's message; the event that then says how it ended.
 
         Raises `TimeoutError` without an answer, at once where nobody `is_alive` to give one.
         """
-        topic = self._topics.jobs(message.provider_type)
-        await self._producer.send_and_wait(topic, message.value, key=message.key.encode())
+        await self._producer.send_and_wait(self.topic(message), message.value, key=message.key.encode())
         async with asyncio.timeout(PATIENCE):
             while is_alive():
                 for records in (await self._consumer.getmany(timeout_ms=500)).values():

@@ -10,19 +10,24 @@ from service.demo.university import CLOSED, UNITS, YEAR, University
 from service.domain import Outcome, ProviderType
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
-MESSAGES = 12
-"""Job ids that the script uses."""
+JOB_IDS = 10
+"""How many the script uses: of its eleven messages, one is sent twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One message on its topic. `repeats` is the number of the scene that sent the same one, from 1."""
+    """One message on its topic, and how it must end.
+
+    `repeats` is the number of the scene that sent the same message, from 1; `adds_nothing` says that there must
+    be as many rows as before.
+    """
 
     title: str
     text: str
     message: Message
     outcome: Outcome = Outcome.SUCCEEDED
     repeats: int | None = None
+    adds_nothing: bool = False
 
 
 class Script:
@@ -69,6 +74,7 @@ class Script:
             "no purchase counts twice.",
             self._author.file(CSV_PER_YEAR, f"Achats {YEAR} (1).csv", rows),
             Outcome.PARTIAL,
+            adds_nothing=True,
         )
 
     def _one_unit(self) -> Scene:
@@ -106,6 +112,7 @@ class Script:
             "It knows nothing new. Where a second sync only adds, a university's footprint doubles overnight; here "
             "the number of rows stays the same.",
             self._author.rows(external, rows),
+            adds_nothing=True,
         )
 
     def _factors(self) -> Iterator[Scene]:

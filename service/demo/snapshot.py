@@ -37,7 +37,8 @@ _SLICES = text("""
     FROM carbon_report_modules AS module
 """)
 _FACTOR_IDS = text("""
-    SELECT CAST(classification AS text), id FROM factors WHERE data_entry_type_id = :type_id AND year = :year
+    SELECT CAST(classification AS text) AS classification, id FROM factors
+    WHERE data_entry_type_id = :type_id AND year = :year
 """)
 
 
@@ -103,7 +104,7 @@ class Snapshot:
         async with engine.connect() as conn:
             slices = {Slice(*key): Content(rows, sums) for *key, rows, sums in await conn.execute(_SLICES)}
             ids = await conn.execute(_FACTOR_IDS, {"type_id": TYPE.id, "year": YEAR})
-            return cls(slices, {classification: id_ for classification, id_ in ids})
+            return cls(slices, {row.classification: row.id for row in ids})
 
     def counts(self, modules: Iterable[int] | None = None) -> dict[str | None, int]:
         """The entries in play by source; in these modules, or in all."""

@@ -59,8 +59,8 @@ class Worker(LocalServer):
 
     def _identity(self) -> dict[str, Any]:
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        http = {"UPLOADS_HTTP__HOST": "127.0.0.1", "UPLOADS_HTTP__PORT": str(self._port)}
-        return {"env": others | self.settings | http}
+        probes = {"UPLOADS_HTTP__HOST": "127.0.0.1", "UPLOADS_HTTP__PORT": str(self._port)}
+        return {"env": others | self.settings | probes | {"TMPDIR": str(self.home)}}
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)

@@ -45,7 +45,7 @@ async def fetch(
     and what `Store.read` raises. A file that is not what its claim says is told so before anything
     that its bytes hold.
     """
-    location = await _admitted(file, store, limits, now)
+    location = await admitted(file, store, limits, now)
     with _room(directory), NamedTemporaryFile(prefix="spool-", suffix=".csv", dir=directory) as spool:
         intake = _Intake(file, limits, spool)
         async with aclosing(store.read(location)) as chunks:
@@ -55,8 +55,8 @@ async def fetch(
         yield Spool(Path(spool.name), size)
 
 
-async def _admitted(file: FileRef, store: Store, limits: LimitSettings, now: datetime) -> Location:
-    """Where the file lies, if it is worth reading at all."""
+async def admitted(file: FileRef, store: Store, limits: LimitSettings, now: datetime) -> Location:
+    """Where the file lies, if it is worth reading at all. Raises `FileExpired`, `UrlRefused` and `TooLarge`."""
     if file.expires_at is not None and now > file.expires_at:
         raise FileExpired(f"It was good until {file.expires_at.isoformat()}.")
     location = await asyncio.to_thread(store.resolve, file.url)

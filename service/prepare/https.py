@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Collection, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from ipaddress import ip_address
 
 import httpx
@@ -33,14 +33,25 @@ class HttpsHosts:
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         """The file's bytes as stored, in chunks of about `CHUNK`."""
+        async with self._answer(location) as response:
+            async for chunk in response.aiter_raw(CHUNK):
+                yield chunk
+
+    async def size(self, location: Location) -> int | None:
+        """How many bytes the host announces; not by HEAD, which some hosts refuse."""
+        async with self._answer(location) as response:
+            announced = response.headers.get("content-length", "")
+            return int(announced) if announced.isdecimal() else None
+
+    @asynccontextmanager
+    async def _answer(self, location: Location) -> AsyncGenerator[httpx.Response, None]:
         request = await self._request(location)
         tls = await asyncio.to_thread(ssl.create_default_context)
         client = httpx.AsyncClient(verify=tls, trust_env=False, timeout=self._timeout)
         with _telling(location):
             async with client, aclosing(await client.send(request, stream=True, follow_redirects=False)) as response:
                 _check_status(response.status_code, location)
-                async for chunk in response.aiter_raw(CHUNK):
-                    yield chunk
+                yield response
 
     async def _request(self, location: Location) -> httpx.Request:
         """Addressed to what was checked: the host's name is not resolved a second time."""

@@ -43,6 +43,9 @@ class Place(Protocol):
     def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         """The file's bytes, in chunks of about `CHUNK`."""
 
+    async def size(self, location: Location) -> int:
+        """The file's bytes as stored, without reading them."""
+
     async def write(self, location: Location, source: Path) -> None:
         """Store a local file, whole or not at all, over what was there."""
 
@@ -69,15 +72,23 @@ class Directory:
             finally:
                 await asyncio.to_thread(file.close)
 
+    async def size(self, location: Location) -> int:
+        with self._telling(location):
+            return await asyncio.to_thread(lambda: self._regular(location.path).st_size)
+
     async def write(self, location: Location, source: Path) -> None:
         with self._telling(location):
             await asyncio.to_thread(self._copy, source, self._root / location.path)
 
     def _open(self, path: str) -> BinaryIO:
-        target = self._root / path
-        if not stat.S_ISREG(target.stat().st_mode):  # a named pipe would block its reader for ever
+        self._regular(path)
+        return (self._root / path).open("rb")
+
+    def _regular(self, path: str) -> os.stat_result:
+        found = (self._root / path).stat()
+        if not stat.S_ISREG(found.st_mode):  # a named pipe would block its reader for ever
             raise UrlRefused("It names a directory or a device; expected a file.")
-        return target.open("rb")
+        return found
 
     def _copy(self, source: Path, target: Path) -> None:
         self._root.stat()  # a root that is not mounted must not come into being here
@@ -132,6 +143,10 @@ class Bucket:
             found = await obstore.get_async(self._objects, location.path)
             async for chunk in found.stream(CHUNK):
                 yield chunk
+
+    async def size(self, location: Location) -> int:
+        with _telling_of_objects(location):
+            return (await obstore.head_async(self._objects, location.path))["size"]
 
     async def write(self, location: Location, source: Path) -> None:
         with _telling_of_objects(location):

@@ -23,6 +23,10 @@ from service.prepare.upload import Progress, Upload
 from service.settings import LimitSettings
 
 
+LONGEST_NAME = 255
+"""Bytes of a file's name that common file systems take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What preparing needs: the database to look units up, the store to fetch from, the caps."""
@@ -61,10 +65,12 @@ async def save_rejects(job: Job, upload: Upload, store: Store) -> str | None:
 
 
 def reject_url(job: Job, store: Store) -> str:
-    """Where the bad rows of a job go: beside its input where we may write, else `rejected/` under the root."""
-    if job.file is None or not store.is_under_root(job.file.url):
-        return store.under_root(f"rejected/{job.job_id}.csv")
-    return f"{job.file.url}.{job.job_id}.rejected.csv"
+    """Where the bad rows of a job go: beside its input where that can be written, else `rejected/` under the root."""
+    if job.file is not None and store.is_under_root(job.file.url):
+        location, suffix = store.resolve(job.file.url), f".{job.job_id}.rejected.csv"
+        if len(location.path.rpartition("/")[2].encode()) + len(suffix) <= LONGEST_NAME:
+            return store.beside(location, suffix)
+    return store.under_root(f"rejected/{job.job_id}.csv")
 
 
 @asynccontextmanager

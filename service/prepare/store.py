@@ -75,6 +75,14 @@ class Store:
             while (chunk := await self._in_time(anext(chunks, None), location)) is not None:
                 yield chunk
 
+    async def size(self, location: Location) -> int | None:
+        """How many bytes a file has as stored, without reading it; None where its https host does not say.
+
+        Raises what `read` raises.
+        """
+        asked = self._place.size(location) if location.host is None else self._hosts.size(location)
+        return await self._in_time(asked, location)
+
     async def write(self, to: str | Location, source: Path) -> None:
         """Store a local file, whole or not at all; one that is there is replaced.
 

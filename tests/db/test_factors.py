@@ -72,6 +72,15 @@ async def test_of_two_old_rows_that_differ_in_null_alone_the_plain_one_stays(
     assert event["factors"] == {"inserted": 0, "updated": 1, "deleted": 1, "remaining": 1}
 
 
+async def test_the_other_one_goes_even_where_the_file_repeats_the_identity(university: University, jobs: Jobs) -> None:
+    plain = of_food("vegan")
+    nulled = replace(plain, classification={**plain.classification, "headcount_subclass": None})
+    await put_factor(university.engine, nulled)
+    id_ = await put_factor(university.engine, plain)
+    await upload(jobs, food("vegan"), food("vegan", ef="2"), job_id=7)
+    assert await stored_factors(university.engine) == {id_: replace(plain, last_seen_job_id=7)}
+
+
 async def test_the_order_of_columns_makes_no_second_identity(university: University, jobs: Jobs) -> None:
     row = food("beef", "lunch")
     await upload(jobs, row)

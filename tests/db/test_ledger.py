@@ -1,49 +1,27 @@
 """The ledger: one end and one event for every job, however often and by whomever it is delivered."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.announce import sweep
 from service.db.engine import create_engine
-from service.db.ledger import lock_unannounced
-from service.domain import SOURCES, Position, ProviderType, Record
-from service.errors import BrokerAway, FileGone, JobIdConflict, JobIdTooLarge
-from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, CSV_UNIT, FACTORS, Jobs, bad_purchase, event_of, purchases
+from service.domain import SOURCES, ProviderType
+from service.errors import FileGone, JobIdConflict, JobIdTooLarge
+from tests.support.jobs import (
+    API_PER_YEAR,
+    CSV_PER_YEAR,
+    CSV_UNIT,
+    FACTORS,
+    Jobs,
+    bad_purchase,
+    event_of,
+    ledger,
+    purchases,
+)
 from tests.support.university import BIOLOGY, PHYSICS, University
 
 SOURCE = SOURCES[CSV_PER_YEAR]
 FUEL = [{"name": "gas", "unit": "kWh", "ef_kg_co2eq_per_unit": "1"}]
-HEADERS = ["ce_datacontenttype", "ce_id", "ce_source", "ce_specversion", "ce_time", "ce_type", "content-type"]
-
-
-async def ledger(university: University) -> dict[int, tuple[str | None, int, bool]]:
-    """Every job's outcome and attempts, and whether it was announced."""
-    query = text("SELECT job_id, outcome, attempts, announced_at IS NOT NULL FROM upload_jobs ORDER BY job_id")
-    async with university.engine.connect() as conn:
-        return {row[0]: (row[1], row[2], row[3]) for row in await conn.execute(query)}
-
-
-async def away(_: Record) -> Position:
-    raise BrokerAway
-
-
-async def test_an_event_is_a_cloud_event_with_an_id_of_its_jobs_own(jobs: Jobs) -> None:
-    record = await jobs.deliver(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
-    other = await jobs.deliver(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
-    headers, other_headers = dict(record.headers), dict(other.headers)
-    assert sorted(headers) in (HEADERS, HEADERS[:-1])
-    assert headers["ce_type"] == b"uploads.job.completed"
-    assert headers["ce_specversion"] == b"1.0"
-    assert headers["ce_id"] != other_headers["ce_id"]
-    assert datetime.fromisoformat(headers["ce_time"].decode()) == datetime.fromisoformat(event_of(record)["finished_at"])
-    assert jobs.published == [record, other]
 
 
 @pytest.mark.parametrize(
@@ -112,10 +90,10 @@ async def test_the_same_id_with_other_content_is_a_conflict_and_the_first_result
 ) -> None:
     content = purchases(PHYSICS)
     first = await jobs.deliver(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, content, job_id=7))
-    before, line = await university.entries(), await ledger(university)
+    before, line = await university.entries(), await ledger(university.engine)
     with pytest.raises(JobIdConflict, match="Job id 7"):
         await jobs.run(CSV_PER_YEAR, content, job_id=7, **change)
-    assert (await university.entries(), await ledger(university)) == (before, line)
+    assert (await university.entries(), await ledger(university.engine)) == (before, line)
     assert await jobs.deliver(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, content, job_id=7)) == first
     assert jobs.published == [first, first]
 
@@ -149,14 +127,14 @@ async def test_attempts_survive_a_rollback(university: University, jobs: Jobs, s
         await blocker.execute(text("SELECT FROM data_entries WHERE id = :id FOR UPDATE"), {"id": old})
         for _ in range(2):
             with pytest.raises(DBAPIError, match="lock timeout"):
-                await replaced_engine(jobs, impatient).deliver(CSV_PER_YEAR, message)
+                await Jobs(impatient, jobs.root).deliver(CSV_PER_YEAR, message)
     await impatient.dispose()
     assert list(await university.entries()) == [old]
     assert await university.heads() == {}
-    assert await ledger(university) == {7: (None, 2, False)}
+    assert await ledger(university.engine) == {7: (None, 2, False)}
     event = event_of(await jobs.deliver(CSV_PER_YEAR, message))
     assert (event["outcome"], event["attempts"]) == ("succeeded", 3)
-    assert await ledger(university) == {7: ("succeeded", 3, True)}
+    assert await ledger(university.engine) == {7: ("succeeded", 3, True)}
 
 
 async def test_a_job_whose_file_is_gone_stays_open(university: University, jobs: Jobs) -> None:
@@ -165,64 +143,16 @@ async def test_a_job_whose_file_is_gone_stays_open(university: University, jobs:
     hidden = file.rename(file.with_suffix(".away"))
     with pytest.raises(FileGone):
         await jobs.deliver(CSV_PER_YEAR, message)
-    assert await ledger(university) == {7: (None, 1, False)}
+    assert await ledger(university.engine) == {7: (None, 1, False)}
     hidden.rename(file)
     assert event_of(await jobs.deliver(CSV_PER_YEAR, message))["attempts"] == 2
-
-
-async def test_without_a_broker_the_job_has_ended_and_is_announced_later(university: University, jobs: Jobs) -> None:
-    message = jobs.message(CSV_PER_YEAR, purchases(PHYSICS), job_id=7)
-    with without_broker(jobs) as broken, pytest.raises(BrokerAway):
-        await broken.deliver(CSV_PER_YEAR, message)
-    assert await ledger(university) == {7: ("succeeded", 1, False)}
-    assert len(await university.entries()) == 1
-    await jobs.deliver(CSV_PER_YEAR, message)
-    assert await ledger(university) == {7: ("succeeded", 1, True)}
-
-
-async def test_the_sweeper_announces_what_a_dead_worker_left_with_the_same_bytes(
-    university: University, jobs: Jobs
-) -> None:
-    record = await unannounced(university, jobs, 7)
-    await unannounced(university, jobs, 8)
-    await jobs.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=9)
-    jobs.published.clear()
-    assert await swept(jobs) == 2
-    assert jobs.published[0] == record
-    assert [event_of(swept)["job_id"] for swept in jobs.published] == [7, 8]
-    assert await swept(jobs) == 0
-    assert {line[2] for line in (await ledger(university)).values()} == {True}
-
-
-async def test_the_sweeper_leaves_what_has_just_finished_and_what_has_not(university: University, jobs: Jobs) -> None:
-    await unannounced(university, jobs, 7)
-    with pytest.raises(FileGone):
-        await jobs.run(CSV_PER_YEAR, file=jobs.file("x") | {"url": f"{jobs.root.as_uri()}/gone"}, job_id=8)
-    assert await swept(jobs, after=timedelta(minutes=1)) == 0
-
-
-async def test_a_sweeper_without_a_broker_forgets_nothing(university: University, jobs: Jobs) -> None:
-    await unannounced(university, jobs, 7)
-    with pytest.raises(BrokerAway):
-        await sweep(university.engine, away, topic="uploads.completed", after=timedelta())
-    assert await ledger(university) == {7: ("succeeded", 1, False)}
-
-
-async def test_two_sweepers_at_once_take_different_jobs(university: University, jobs: Jobs) -> None:
-    for job_id in (7, 8, 9):
-        await unannounced(university, jobs, job_id)
-    async with university.engine.begin() as conn:
-        ((first, _),) = await found(conn, limit=1)
-        await swept(jobs)
-        assert first == 7
-        assert [line[2] for line in (await ledger(university)).values()] == [False, True, True]
 
 
 async def test_a_job_id_that_the_hosts_column_cannot_hold_is_refused(database: str, jobs: Jobs) -> None:
     engine = create_engine(database)
     university = await University.found(engine)
     await university.execute("ALTER TABLE data_entries ALTER created_by_id TYPE integer")
-    here = replaced_engine(jobs, engine)
+    here = Jobs(engine, jobs.root)
     with pytest.raises(JobIdTooLarge, match="2147483648"):
         await here.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=2**31)
     assert await university.entries() == {}

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from service.domain import FileRef
+from service.errors import UploadError
 from service.prepare.fetch import fetch
 from service.prepare.https import HttpsHosts
 from service.prepare.places import Directory
@@ -39,3 +42,39 @@ async def fetched(file: FileRef, store: Store, directory: Path, **limits: Any) -
         data = spool.path.read_bytes()
         assert spool.size == len(data)
         return data
+
+
+async def error_of(file: FileRef, store: Store, directory: Path, **limits: Any) -> UploadError:
+    """What fetching this raises; no spool may be left behind."""
+    with pytest.raises(UploadError) as caught:
+        await fetched(file, store, directory, **limits)
+    assert listing(directory) == []
+    return caught.value
+
+
+async def read(store: Store, url: str) -> bytes:
+    """The bytes as stored."""
+    return b"".join([chunk async for chunk in store.read(store.resolve(url))])
+
+
+class Desk:
+    """A storage root with one file in it, and a directory to spool it in."""
+
+    def __init__(self, path: Path) -> None:
+        self.root, self.spools = path / "root", path / "spools"
+        self.root.mkdir()
+        self.spools.mkdir()
+        self.store = local_store(self.root)
+
+    def put(self, data: bytes, **changes: Any) -> FileRef:
+        """The claim check of these bytes, which then lie in the root."""
+        (self.root / "a.csv").write_bytes(data)
+        return claim(self.store.under_root("a.csv"), data, **changes)
+
+    async def fetched(self, file: FileRef, **limits: Any) -> bytes:
+        """What the spool holds, once it is fetched with these limits."""
+        return await fetched(file, self.store, self.spools, **limits)
+
+    async def error(self, file: FileRef, **limits: Any) -> UploadError:
+        """What fetching this raises; no spool may be left behind."""
+        return await error_of(file, self.store, self.spools, **limits)

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.announce import Publish
 from service.apply import Outbox
 from service.domain import Position, ProviderType, Record
 from service.errors import MemberTaken
@@ -39,16 +41,16 @@ Content = Sequence[Row] | str | bytes
 
 
 class Jobs:
-    """Takes jobs to their end on one database and one storage root."""
+    """Takes jobs to their end on one database and one storage root. `publish` replaces the broker that keeps all."""
 
-    def __init__(self, engine: AsyncEngine, root: Path, limits: LimitSettings | None = None) -> None:
+    def __init__(self, engine: AsyncEngine, root: Path, publish: Publish | None = None) -> None:
         self.root = root
         self.published: list[Record] = []
         self._ids = count(1)
         store = Store.of(StorageSettings(root=root.as_uri()))
-        workshop = Workshop(engine, store, limits or LimitSettings())
+        workshop = Workshop(engine, store, LimitSettings())
         outbox = Outbox("uploads.completed", "/carbon-uploads")
-        self.way = Way(engine, workshop, self._publish, outbox, "uploads.progress", 60.0)
+        self.way = Way(engine, workshop, publish or self._publish, outbox, "uploads.progress", 60.0)
 
     async def run(self, provider_type: ProviderType, content: Content | None = None, **fields: Any) -> Event:
         """Submit one upload, and its event."""
@@ -108,6 +110,13 @@ class Jobs:
         return Position(0, len(self.published) - 1)
 
 
+async def ledger(engine: AsyncEngine) -> dict[int, tuple[str | None, int, bool]]:
+    """Every job's outcome and attempts, and whether it was announced."""
+    query = text("SELECT job_id, outcome, attempts, announced_at IS NOT NULL FROM upload_jobs ORDER BY job_id")
+    async with engine.connect() as conn:
+        return {row[0]: (row[1], row[2], row[3]) for row in await conn.execute(query)}
+
+
 def event_of(record: Record) -> Event:
     """An event's body."""
     assert record.value is not None
@@ -154,8 +163,3 @@ def codes(event: Event) -> list[tuple[int, str, str]]:
 def remaining(event: Event) -> dict[str | None, int]:
     """What an event says is there, by source."""
     return {line["source"]: line["remaining"] for line in event["sources"]}
-
-
-def repeated(row: Row, times: int) -> Iterable[Row]:
-    """The same row so many times."""
-    return [row] * times

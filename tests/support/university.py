@@ -86,9 +86,9 @@ class Entry:
 class University:
     """What is where: `units` by institutional id, `modules` by unit, year, kind of report and module type."""
 
-    engine: AsyncEngine
-    units: Mapping[str, int]
-    modules: Mapping[tuple[str, int, str, int], int]
+    engine: AsyncEngine = field(repr=False)
+    units: Mapping[str, int] = field(repr=False)
+    modules: Mapping[tuple[str, int, str, int], int] = field(repr=False)
 
     @classmethod
     async def found(cls, engine: AsyncEngine) -> Self:
@@ -106,7 +106,7 @@ class University:
     def entry(
         self,
         unit: str,
-        source: DataEntrySource | None,
+        source: int | None,
         type_id: int = 66,
         *,
         year: int = 2025,
@@ -120,9 +120,9 @@ class University:
         place = (year, self.units[unit]) if year_and_unit else (None, None)
         return Entry(module, type_id, source, {"name": "older"} | data, *place, created_by_id)
 
-    def bystanders(self, source: DataEntrySource) -> dict[str, Entry]:
+    def bystanders(self, source: int) -> dict[str, Entry]:
         """Rows that no upload of `source` for physics' other purchases of 2025 may touch, by what sets them apart."""
-        others = (other for other in ANY_SOURCE if other is not source)
+        others = (other for other in ANY_SOURCE if other != source)
         return {
             **{f"of source {'NULL' if other is None else other.name}": self.entry(PHYSICS, other) for other in others},
             "of a source of the application's own": replace(self.entry(PHYSICS, None), source=9),
@@ -152,11 +152,11 @@ class University:
         """All rows by module, type and source, in the order of their ids."""
         return by_scope((await self.entries()).values())
 
-    async def scope(self, unit: str, source: DataEntrySource | None, type_id: int = 66) -> list[Entry]:
+    async def scope(self, unit: str, source: int | None, type_id: int = 66) -> list[Entry]:
         """The rows of one unit, source and type in its calculator report of 2025."""
         return (await self.scopes()).get((self.module(unit, type_id), type_id, source), [])
 
-    async def names(self, unit: str, source: DataEntrySource | None, type_id: int = 66) -> list[str]:
+    async def names(self, unit: str, source: int | None, type_id: int = 66) -> list[str]:
         """What the rows of `scope` are named."""
         return [entry.data["name"] for entry in await self.scope(unit, source, type_id)]
 

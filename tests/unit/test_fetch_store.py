@@ -1,16 +1,14 @@
-"""Which URLs a job may name, and how their files are read and written."""
+"""Which URLs a job may name, and which place each of them is."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.errors import FileGone, StoreRefuses, UploadError, UrlRefused
+from service.errors import UrlRefused
 from service.prepare.locations import Location
 from service.prepare.store import Store
 from service.settings import StorageSettings
-from tests.support.files import CSV, listing, local_store
+from tests.support.files import CSV, local_store, read
 
 
 @pytest.fixture
@@ -26,27 +24,11 @@ def store(root: Path) -> Store:
     return local_store(root)
 
 
-@pytest.fixture
-def plain_user(root: Path) -> Iterator[None]:
-    """Nobody special, before a locked file: root may read everything, and would miss the refusal."""
-    (root / "locked.csv").touch(mode=0)
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    yield
-    os.seteuid(0)
-
-
 def bucket_store(root: str) -> Store:
     """A store whose root is a bucket that no test ever connects to."""
     return Store.of(
         StorageSettings(root=root, s3_region="eu-central-1", s3_access_key_id="k", s3_secret_access_key="s")
     )
-
-
-async def read(store: Store, url: str) -> bytes:
-    return b"".join([chunk async for chunk in store.read(store.resolve(url))])
 
 
 NAMES = ["plain.csv", "with space.csv", "Geräte für Zürich.csv", "a/b c/d.csv", "100%.csv", "%2e%2e", "a#b?c.csv"]
@@ -204,54 +186,3 @@ async def test_nothing_is_written_at_an_https_host(root: Path, tmp_path: Path) -
     store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
     with pytest.raises(UrlRefused):
         await store.write("https://files.example.org/a.csv", tmp_path / "source")
-
-
-@pytest.mark.parametrize("name", ["gone.csv", "folder/gone.csv", "file.csv/gone.csv", "n" * 300])
-async def test_a_missing_file_is_gone(name: str, store: Store, root: Path) -> None:
-    (root / "file.csv").write_bytes(CSV)
-    with pytest.raises(FileGone) as caught:
-        await read(store, store.under_root(name))
-    assert store.under_root(name) in caught.value.message
-
-
-async def test_a_root_that_is_not_mounted_concerns_every_job_and_is_not_made(tmp_path: Path) -> None:
-    store = local_store(tmp_path / "root")
-    with pytest.raises(StoreRefuses):
-        await read(store, store.under_root("a.csv"))
-    (tmp_path / "source").write_bytes(CSV)
-    with pytest.raises(StoreRefuses):
-        await store.write(store.under_root("a.csv"), tmp_path / "source")
-    assert listing(tmp_path) == ["source"]
-
-
-@pytest.mark.usefixtures("plain_user")
-async def test_a_file_that_may_not_be_read_is_for_the_operator_to_mend(store: Store, root: Path) -> None:
-    with pytest.raises(StoreRefuses):
-        await read(store, store.under_root("locked.csv"))
-
-
-async def test_a_folder_or_a_pipe_is_no_file(store: Store, root: Path) -> None:
-    (root / "folder").mkdir()
-    os.mkfifo(root / "pipe")
-    for name in ("folder", "pipe"):
-        with pytest.raises(UrlRefused):
-            await read(store, store.under_root(name))
-
-
-async def test_a_written_file_replaces_the_one_before_and_leaves_nothing_else(
-    store: Store, root: Path, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
-    for data in (b"first, and longer", b"second"):
-        source.write_bytes(data)
-        await store.write(store.under_root("rejected/8123.csv"), source)
-    assert listing(root / "rejected") == ["8123.csv"]
-    assert (root / "rejected/8123.csv").read_bytes() == b"second"
-
-
-async def test_a_write_that_fails_leaves_nothing_behind(store: Store, root: Path, tmp_path: Path) -> None:
-    (root / "rejected/8123.csv").mkdir(parents=True)
-    (tmp_path / "source").write_bytes(CSV)
-    with pytest.raises(UploadError):
-        await store.write(store.under_root("rejected/8123.csv"), tmp_path / "source")
-    assert listing(root / "rejected") == ["8123.csv"]

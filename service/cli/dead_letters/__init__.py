@@ -1,0 +1,18 @@
+"""`uploads dead-letters`: read, judge, replay, edit and discard what could not be processed."""
+
+import typer
+
+from service.cli.dead_letters import edit, look, move, replay
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the subcommands."""
+    commands = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        help="Read, judge, replay, edit and discard the messages that could not be processed. What changes "
+        "anything says first what it would do, and does it with `--execute`; who did what is kept.",
+    )
+    for part in (look, replay, edit, move):
+        part.register(commands)
+    cli.add_typer(commands, name="dead-letters")

@@ -1,0 +1,105 @@
+"""`uploads demo`: the main job as a story, on parts that need no installation."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from service.cli.request import JsonOption
+from service.demo import keep as kept
+from service.demo import report
+from service.demo.server import StartFailed, Unavailable
+from service.demo.stage import Stage, set_up
+from service.demo.story import Story, StoryBroken, opened
+from service.demo.summary import as_json as summary
+
+Play = Callable[[Story, Console], Awaitable[None]]
+"""Plays all scenes of a story, and shows them."""
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the subcommand."""
+    cli.command()(demo)
+
+
+def demo(
+    as_json: JsonOption = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running, and say how to submit to it.")
+    ] = False,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, hidden=True, help="Write a picture of it.")
+    ] = None,
+) -> None:
+    """See the service at work, in a minute and without installing anything.
+
+    Starts a PostgreSQL, a Kafka broker and a worker of its own, fills a small university, and sends eleven
+    uploads through Kafka. After each it shows what has changed; at the end, that nothing else has. Everything
+    is removed again. Nothing is read from `UPLOADS_…` variables.
+
+    Exit codes: 0 all checks hold, 1 one does not, 2 a program that it needs is missing.
+
+    **Examples**
+
+    - `uploads demo`
+    - `uploads demo --json > story.json`
+    - `uploads demo --keep`
+    """
+    screen = report.console(stderr=as_json)
+    screen.print(report.opening())
+    try:
+        with set_up(partial(report.working, screen)) as stage:
+            story, seconds = asyncio.run(_tell(stage, _quietly if as_json else _aloud, screen))
+            if as_json:
+                typer.echo(summary(story, seconds))
+            else:
+                screen.print(report.closing(story, seconds))
+            if svg:
+                scene = report.scene(story.played[0], ())
+                svg.write_text(report.picture(scene, report.closing(story, seconds)))
+            if keep:
+                _stay(stage, screen)
+    except Unavailable as error:
+        _give_up(error, 2)
+    except (StartFailed, StoryBroken) as error:
+        _give_up(error, 1)
+    raise typer.Exit(0 if story.passed else 1)
+
+
+async def _tell(stage: Stage, play: Play, screen: Console) -> tuple[Story, float]:
+    """Play the story; with it, how many seconds it took."""
+    async with opened(stage) as story:
+        started = perf_counter()
+        await play(story, screen)
+        return story, perf_counter() - started
+
+
+async def _aloud(story: Story, screen: Console) -> None:
+    screen.print(report.cast(story))
+    for scene in story.scenes:
+        with screen.status(f"{scene.title} …"):
+            played = await story.play(scene)
+        screen.print(report.scene(played, story.played[:-1]))
+
+
+async def _quietly(story: Story, screen: Console) -> None:
+    for scene in story.scenes:
+        with report.working(screen, scene.title):
+            await story.play(scene)
+
+
+def _stay(stage: Stage, screen: Console) -> None:
+    screen.print(report.stage_direction("It keeps running. In another terminal:"))
+    screen.print(kept.invitation(stage), soft_wrap=True, markup=False)
+    screen.print(report.stage_direction("Ctrl-C ends it, and removes everything."))
+    kept.wait_for_the_end(stage)
+
+
+def _give_up(error: Exception, exit_code: int) -> NoReturn:
+    typer.secho(str(error), err=True, fg=typer.colors.RED)
+    raise typer.Exit(exit_code)

@@ -1,0 +1,177 @@
+"""What would happen to a letter's message if it were sent now. Nothing is changed to find out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from service.catalogue import entry_type
+from service.db import ledger, preview
+from service.db.letters import Letter
+from service.dead_letters.original import Read, originals
+from service.domain import Job, Outcome, ProviderType, Record, ReplaceScope, WriteMode
+from service.errors import FileExpired, FileGone, Poison, UploadError
+from service.messages import parse
+from service.prepare.fetch import admitted
+from service.prepare.store import Store
+from service.settings import LimitSettings
+from service.topics import Topics
+
+AT_ONCE = 20
+"""Letters whose records are held in memory, and judged, at the same time."""
+
+
+class Verdict(StrEnum):
+    """What would become of a message. Only trying can tell `would_apply` for certain: nothing known is against it."""
+
+    WOULD_APPLY = "would_apply"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    CONFLICT = "conflict"
+    STILL_POISON = "still_poison"
+    FILE_GONE = "file_gone"
+    FILE_EXPIRED = "file_expired"
+    NOT_JUDGED = "not_judged"
+    RECORD_GONE = "record_gone"
+    FOREIGN_TOPIC = "foreign_topic"
+
+    @property
+    def ends_well(self) -> bool:
+        """Whether the message would not come back as a dead letter."""
+        return self in {Verdict.WOULD_APPLY, Verdict.DUPLICATE, Verdict.SUPERSEDED}
+
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether there is something to send, and one of our own topics to send it to."""
+        return self not in {Verdict.RECORD_GONE, Verdict.FOREIGN_TOPIC}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict, and what it rests on, for people."""
+
+    verdict: Verdict
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A letter with what was found about it; `job` is what its message reads as now."""
+
+    letter: Letter
+    finding: Finding
+    original: Record | None = None
+    job: Job | None = None
+
+
+_APPLIES = Finding(Verdict.WOULD_APPLY)
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Looks at the message, the ledger, the heads and the file, as a worker would."""
+
+    engine: AsyncEngine
+    store: Store
+    limits: LimitSettings
+    topics: Topics
+    read: Read
+
+    async def each(self, letters: Sequence[Letter]) -> AsyncIterator[Judgement]:
+        """Judge letters in their order; each is looked at shortly before it is its turn."""
+        for start in range(0, len(letters), AT_ONCE):
+            batch = letters[start : start + AT_ONCE]
+            found = await originals(self.read, batch)
+            for judgement in await asyncio.gather(*(self.judge(letter, found.get(letter.id)) for letter in batch)):
+                yield judgement
+
+    async def judge(self, letter: Letter, original: Record | None) -> Judgement:
+        """What would become of one letter."""
+        provider_type = self.topics.provider_type(letter.original_topic)
+        if provider_type is None:
+            said = f"{letter.original_topic} is none of this service's job topics; nothing is ever sent there"
+            return Judgement(letter, Finding(Verdict.FOREIGN_TOPIC, said), original)
+        if original is None:
+            said = f"not at partition {letter.dlq_partition}, offset {letter.dlq_offset} of {self.topics.dead_letter}"
+            return Judgement(letter, Finding(Verdict.RECORD_GONE, said))
+        job, finding = await self.look_at(provider_type, original.value)
+        return Judgement(letter, finding, original, job)
+
+    async def look_at(self, provider_type: ProviderType, value: bytes | None) -> tuple[Job | None, Finding]:
+        """What a message reads as, and what would become of it."""
+        try:
+            job = parse(provider_type, value)
+        except Poison as error:
+            return None, Finding(Verdict.STILL_POISON, error.message)
+        return job, await self._known(job) or await self._file(job) or await self._heads(job) or _APPLIES
+
+    async def _known(self, job: Job) -> Finding | None:
+        """What the ledger says of the job's id."""
+        async with self.engine.connect() as conn:
+            line = await ledger.look_up(conn, job.job_id)
+        if line is None:
+            return None
+        fingerprint, outcome = line
+        if fingerprint != job.fingerprint:
+            return Finding(Verdict.CONFLICT, f"job id {job.job_id} is another upload's")
+        if outcome is None:
+            return None
+        return Finding(Verdict.DUPLICATE, f"job {job.job_id} has {_ended(outcome)}; it is announced again")
+
+    async def _file(self, job: Job) -> Finding | None:
+        """What is wrong with the job's file, as far as that shows without reading it."""
+        if job.file is None:
+            return None
+        try:
+            location = await admitted(job.file, self.store, self.limits, datetime.now(UTC))
+            size = await self.store.size(location)
+        except UploadError as error:
+            return Finding(_verdict_of(error), error.message)
+        if size not in {None, job.file.size}:
+            return Finding(Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}")
+        return None
+
+    async def _heads(self, job: Job) -> Finding | None:
+        """Which newer job has replaced the same.
+
+        A job over the whole year, or over factors, is superseded by one newer head; one that replaces in the
+        units of its rows for certain only where every module of the year has a newer head, for its
+        rows are not read here.
+        """
+        if job.mode is WriteMode.APPEND:
+            return None
+        async with self.engine.connect() as conn:
+            if job.is_factors:
+                newer = await preview.factors_above(conn, job)
+                return None if newer is None else _superseded(newer)
+            heads = await preview.heads_above(conn, job, entry_type(job.data_entry_type_id).module_type_id)
+        if heads.highest is None:
+            return None
+        if job.replace_scope is ReplaceScope.YEAR or heads.above == heads.modules:
+            return _superseded(heads.highest)
+        said = (
+            f"unless it has rows for one of the {heads.above} of {heads.modules} modules that a newer job has replaced"
+        )
+        return Finding(Verdict.WOULD_APPLY, said)
+
+
+def _superseded(newer: int) -> Finding:
+    return Finding(Verdict.SUPERSEDED, f"by job {newer}; the tables would stay as they are")
+
+
+def _ended(outcome: Outcome) -> str:
+    return outcome.value if outcome is Outcome.SUCCEEDED else f"ended as {outcome.value}"
+
+
+def _verdict_of(error: UploadError) -> Verdict:
+    match error:
+        case FileGone():
+            return Verdict.FILE_GONE
+        case FileExpired():
+            return Verdict.FILE_EXPIRED
+        case Poison():
+            return Verdict.STILL_POISON
+    return Verdict.NOT_JUDGED

@@ -1,0 +1,52 @@
+"""`python -m tests.faults`: every fault, against the real servers; the table, and exit code 0 only if all held.
+
+Names of faults as arguments (`F1 F7`) run those alone. `SEEDS=20` repeats F1 with twenty seeds, `SEED=7` starts at another one.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.report import Report
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "reliability.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+class Reporter:
+    """Gives pytest the report to fill in."""
+
+    def __init__(self) -> None:
+        self.report = Report()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.fault_report = self.report  # type: ignore[attr-defined]
+
+
+def main(names: list[str]) -> int:
+    started, reporter = time.monotonic(), Reporter()
+    chosen = ["-m", " or ".join(f"fault('{name}')" for name in names)] if names else []
+    pytest.main([str(HERE), "--faults=full", "-q", "--tb=short", *chosen], plugins=[reporter])
+    report = reporter.report
+    if names:
+        report.faults = {name: measured for name, measured in report.faults.items() if name in names}
+    else:
+        write(report)
+    print(f"\n{report.as_text()}\n\n{(time.monotonic() - started) / 60:.1f} minutes")  # noqa: T201
+    return 0 if report.all_held else 1
+
+
+def write(report: Report) -> None:
+    """Put the table between the markers of docs/reliability.md."""
+    page = PAGE.read_text("utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{report.as_markdown()}\n{END}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,106 @@
+"""What the fault tests take: trials, how much to do, and where to note what happened."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from service.db.migrate import upgrade
+from service.demo.postgres import EmbeddedPostgres
+from tests.faults.report import Measured, Report
+from tests.support.databases import new_database
+from tests.support.parts import Kafka, Postgres
+from tests.support.trial import Trial
+
+T = TypeVar("T")
+
+OpenTrial = Callable[..., AbstractAsyncContextManager[Trial]]
+
+_REPORT = pytest.StashKey[Report]()
+
+_BY_FILE = {"test_input_safety.py": "F15"}
+"""Tests that are a fault's as they are: each is a round."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(name): a fault of docs/reliability.md, such as F7")
+    config.stash[_REPORT] = getattr(config, "fault_report", Report())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        first = int(os.environ.get("SEED", "1"))
+        count = int(os.environ.get("SEEDS", "5" if _is_full(metafunc.config) else "1"))
+        metafunc.parametrize("seed", range(first, first + count))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    outcome: pytest.TestReport = yield
+    if (measured := _measured(item)) is None:
+        return outcome
+    if outcome.failed:
+        told = str(getattr(outcome.longrepr, "reprcrash", outcome.longrepr)).strip().splitlines()
+        measured.failed.append(f"{item.name}: {told[0].rpartition(': ')[2] if told else outcome.when}")
+    elif outcome.skipped:
+        measured.skipped.append(str(outcome.longrepr[2]).removeprefix("Skipped: "))
+    elif outcome.when == "call" and item.path.name in _BY_FILE:
+        measured.round()
+    return outcome
+
+
+def _measured(item: pytest.Item) -> Measured | None:
+    marker = item.get_closest_marker("fault")
+    name = marker.args[0] if marker else _BY_FILE.get(item.path.name)
+    return item.config.stash[_REPORT].faults[name] if name else None
+
+
+def _is_full(config: pytest.Config) -> bool:
+    return bool(config.getoption("--faults") == "full")
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Measured:
+    """Where a test notes its rounds; the test's mark says which fault they belong to."""
+    found = _measured(request.node)
+    assert found is not None, "this test has no mark of a fault"
+    return found
+
+
+@pytest.fixture
+def scale(request: pytest.FixtureRequest) -> Callable[[T, T], T]:
+    """`scale(fast, full)`: how much to do, as part of the whole suite or under `make faults`."""
+    return lambda fast, full: full if _is_full(request.config) else fast
+
+
+@pytest.fixture
+def open_trial(postgres: Postgres, migrated_template: str, real_kafka: Kafka, tmp_path: Path) -> OpenTrial:
+    """Opens trials on the run's PostgreSQL and Kafka, each with a database and topics of its own."""
+
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[Trial]:
+        prefix = f"t{secrets.token_hex(4)}"
+        with new_database(postgres.url, migrated_template) as database:
+            kafka = settings.pop("bootstrap_servers", real_kafka.bootstrap_servers)
+            async with Trial.open(database, kafka, tmp_path / prefix, prefix, **settings) as trial:
+                yield trial
+
+    return opened
+
+
+@pytest.fixture
+async def own_database(own_postgres: EmbeddedPostgres) -> str:
+    """The URL of a migrated database on a PostgreSQL that this test may stop, kill and pause."""
+    await upgrade(own_postgres.url)
+    return own_postgres.url
+
+
+@pytest.fixture
+async def trial(open_trial: OpenTrial) -> AsyncIterator[Trial]:
+    """One trial."""
+    async with open_trial() as opened:
+        yield opened

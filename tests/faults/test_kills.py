@@ -1,0 +1,95 @@
+"""Workers that are killed: at every point of a job's way, and at any moment under load."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from service.crash import POINTS
+from service.domain import ProviderType
+from tests.faults.conftest import OpenTrial
+from tests.faults.report import Measured
+from tests.support.trial import Trial
+from tests.support.until import until
+
+AT_ONCE = 4
+RECOVERY = 15.0
+
+CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
+
+
+@pytest.mark.fault("F1")
+async def test_a_worker_killed_at_any_point_loses_and_doubles_nothing(
+    seed: int, open_trial: OpenTrial, measured: Measured
+) -> None:
+    few = asyncio.Semaphore(AT_ONCE)
+
+    async def one(point: str) -> None:
+        async with few, open_trial(seed=seed) as trial:
+            await _killed_at(point, Random(f"{point} {seed}"), trial, measured)
+
+    ended = await asyncio.gather(*map(one, POINTS), return_exceptions=True)
+    broken = [f"{point}: {error}" for point, error in zip(POINTS, ended, strict=True) if error]
+    assert not broken, "\n".join(broken)
+
+
+async def _killed_at(point: str, draw: Random, trial: Trial, measured: Measured) -> None:
+    """Three jobs on the same scopes, large enough for several chunks, and poison before each."""
+    for _ in range(3):
+        await trial.send_value(CSV_PER_YEAR, b"{", key=b"one partition")
+        await trial.send(trial.load.upload(CSV_PER_YEAR, type_id=60, rows=600), key=b"one partition")
+    with trial.working(crash_at=f"{point}:{draw.randint(1, 3)}") as worker:
+        await until(lambda: worker.exit_code is not None, within=60, what=f"the worker is dead at {point}")
+        assert worker.exit_code == -signal.SIGKILL, trial.tail()
+    died = time.monotonic()
+    with trial.working():
+        await trial.drained(within=60)
+        seconds = time.monotonic() - died
+        measured.round(await trial.examine(), seconds=seconds)
+    assert seconds < RECOVERY, f"{point}: back at work only after {seconds:.1f} s"
+
+
+@pytest.mark.fault("F2")
+async def test_random_kills_under_load_lose_and_double_nothing(
+    open_trial: OpenTrial, measured: Measured, scale: Callable[[float, float], float]
+) -> None:
+    lasting, jobs = scale(25, 300), int(scale(120, 2000))
+    async with open_trial() as trial:
+        workers = [trial.worker() for _ in range(3)]
+        uploads = trial.load.uploads(jobs)
+        deliveries = list(trial.load.deliveries(uploads, duplicates=0.2))
+        try:
+            for worker in workers:
+                worker.start()
+            sending = asyncio.create_task(_send_slowly(trial, deliveries, lasting))
+            kills = await _kill_at_random(trial, workers, lasting)
+            await sending
+            calm = time.monotonic()
+            await trial.drained(within=120)
+            seconds = time.monotonic() - calm
+        finally:
+            for worker in workers:
+                worker.kill()
+        measured.round(await trial.examine(), seconds=seconds, times=kills)
+
+
+async def _send_slowly(trial: Trial, deliveries: list, lasting: float) -> None:
+    for upload, key in deliveries:
+        await trial.send(upload, key=key)
+        await asyncio.sleep(lasting / len(deliveries))
+
+
+async def _kill_at_random(trial: Trial, workers: list, lasting: float) -> int:
+    """Kill one worker after the other, most at once and some in good order, and start it again; how many."""
+    draw, end, kills = trial.load.random, time.monotonic() + lasting, 0
+    while time.monotonic() < end:
+        await asyncio.sleep(draw.uniform(2, 9))
+        worker = draw.choice(workers)
+        worker.send(draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+        await until(lambda worker=worker: worker.exit_code is not None, within=40, what="the worker has ended")
+        worker.start()
+        kills += 1
+    return kills

@@ -1,0 +1,118 @@
+"""Uploads for the fault tests: of every kind, over many scopes; every row's name says which job wrote it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from service.catalogue import entry_type
+from service.domain import SOURCES, UNIT_SPECIFIC, DataEntrySource, ProviderType
+from tests.support.jobs import Jobs, bad_purchase, purchase
+from tests.support.university import UNITS, Scope, University
+
+ENTRIES = tuple(SOURCES)
+"""The kinds of upload that write entries."""
+
+REPLACING = tuple(kind for kind in ENTRIES if kind not in UNIT_SPECIFIC)
+
+TYPES = (60, 61, 62, 63, 64, 65)
+"""Purchases of six types: with three units and three replacing kinds, 54 scopes to replace in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A message as it was produced, and what must be in the table where its job is applied."""
+
+    job_id: int
+    provider_type: ProviderType
+    type_id: int
+    message: bytes
+    names: Mapping[int, Sequence[str]]
+    """The names of its good rows, by module."""
+
+    @property
+    def source(self) -> DataEntrySource:
+        return SOURCES[self.provider_type]
+
+    @property
+    def replaces(self) -> bool:
+        return self.provider_type not in UNIT_SPECIFIC
+
+    @property
+    def scopes(self) -> dict[Scope, Sequence[str]]:
+        """Its rows' names, by module, type and source."""
+        return {(module, self.type_id, self.source.value): names for module, names in self.names.items()}
+
+
+class Load:
+    """Draws uploads at random, the same for the same seed; a later one has a higher id."""
+
+    def __init__(self, university: University, jobs: Jobs, seed: int) -> None:
+        self.random = Random(seed)
+        self._university = university
+        self._jobs = jobs
+        self._last_id = 0
+
+    def upload(
+        self,
+        provider_type: ProviderType | None = None,
+        *,
+        type_id: int | None = None,
+        units: Sequence[str] | None = None,
+        rows: int | None = None,
+        job_id: int | None = None,
+    ) -> Upload:
+        """One upload; what is not given is drawn. Now and then a row is bad."""
+        draw = self.random
+        provider_type = provider_type or draw.choice(ENTRIES)
+        type_id = type_id or draw.choice(TYPES)
+        units = units or draw.sample(UNITS, draw.randint(1, len(UNITS)))
+        if provider_type in UNIT_SPECIFIC:
+            units = units[:1]
+        rows = rows or draw.randint(len(units), 30)
+        self._last_id = job_id or self._last_id + 1
+        return self._written(self._last_id, provider_type, type_id, units, rows)
+
+    def uploads(self, count: int, provider_type: ProviderType | None = None) -> list[Upload]:
+        """Several, in the order of their ids."""
+        return [self.upload(provider_type) for _ in range(count)]
+
+    def conflicting(self, upload: Upload) -> bytes:
+        """A message of other content under the id of an upload."""
+        unit = self.random.choice(UNITS)
+        other = self._written(upload.job_id, upload.provider_type, upload.type_id, [unit], 31, mark="conflict")
+        return other.message
+
+    def deliveries(self, uploads: Sequence[Upload], *, duplicates: float) -> Iterator[tuple[Upload, bytes]]:
+        """Each upload, a share of them once more, in an order that is only roughly theirs; each with a record key."""
+        draw = self.random
+        again = draw.sample(uploads, round(duplicates * len(uploads)))
+        places = [(place + draw.uniform(0, 20), upload) for place, upload in enumerate(uploads)]
+        places += [(draw.uniform(0, len(uploads)), upload) for upload in again]
+        for _, upload in sorted(places, key=lambda place: place[0]):
+            yield upload, draw.randbytes(4)
+
+    def _written(
+        self,
+        job_id: int,
+        provider_type: ProviderType,
+        type_id: int,
+        units: Sequence[str],
+        rows: int,
+        *,
+        mark: str = "row",
+    ) -> Upload:
+        appends = provider_type in UNIT_SPECIFIC
+        modules = {unit: self._university.module(unit, type_id) for unit in units}
+        names: dict[int, list[str]] = defaultdict(list)
+        content = []
+        for number in range(rows):
+            unit, name = units[number % len(units)], f"{mark} {number} of {job_id}"
+            content.append(purchase(None if appends else unit, name))
+            names[modules[unit]].append(name)
+        if self.random.random() < 0.2:
+            content.append(bad_purchase(None if appends else units[0]))
+        fields = {"job_id": job_id, "data_entry_type": entry_type(type_id).name}
+        module = {"carbon_report_module_id": modules[units[0]]} if appends else {}
+        message = self._jobs.message(provider_type, content, **fields, **module)
+        return Upload(job_id, provider_type, type_id, message, dict(names))
