@@ -180,9 +180,14 @@ async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found
         job.data_entry_type_id,
         job.year,
         job_id=job.job_id,
-        kept=upload.tally.identities_of_bad_rows.difference(upload.checker.taken),
+        kept=kept_of(upload),
     )
     return replace(found, outcome=success(upload), rows_processed=upload.tally.processed, factors=counts)
+
+
+def kept_of(upload: Upload) -> set[str]:
+    """The identities whose older factors stay: those that only bad rows name."""
+    return upload.tally.identities_of_bad_rows.difference(upload.checker.taken)
 
 
 def success(upload: Upload) -> Outcome:

@@ -1,8 +1,9 @@
 """Kafka, as the service talks to it: how to connect, the producer, and the topics it creates."""
 
 import asyncio
+import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from aiokafka.structs import RecordMetadata
 from faststream import BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
@@ -32,11 +34,17 @@ from service.topics import Topics
 log = structlog.get_logger(__name__)
 
 RECORD_BYTES = 2 * 2**20
-"""The largest record sent or kept: a job of 1 MiB, and a dead letter's headers on top of it."""
+"""The largest record that a topic of jobs or events takes, where the service creates it."""
+
+LETTER_BYTES = RECORD_BYTES + 2**16
+"""The largest dead letter: any record of a job topic, and our headers on top of its own."""
+
+REQUEST_BYTES = 64 * 2**20
+"""The largest record sent: far above what any topic takes, so that the topic's own limit decides and can be raised."""
 
 
 class RecordRefused(Environment):
-    """The broker refuses a record for its size; raise `max.message.bytes` of the topic to 2 MiB."""
+    """The broker refuses a record for its size; raise `max.message.bytes` of the topic above the largest job's."""
 
     code = "record_refused"
 
@@ -140,7 +148,7 @@ class Producer:
             **connection(self._kafka),
             acks="all",
             enable_idempotence=True,
-            max_request_size=RECORD_BYTES,
+            max_request_size=REQUEST_BYTES,
         )
         await producer.start()
         self._producer = producer
@@ -156,9 +164,7 @@ class Producer:
         if self._producer is None:
             raise BrokerAway("The producer is not connected.")
         try:
-            sending = await self._producer.send(
-                record.topic, record.value, key=record.key, headers=list(record.headers)
-            )
+            sending = await _send(self._producer, record)
             crash.point("after_publish")
             sent = await sending
         except MessageSizeTooLargeError as error:
@@ -166,6 +172,18 @@ class Producer:
         except KafkaError as error:
             raise BrokerAway(f"Publishing to {record.topic} failed: {type(error).__name__}.") from error
         return Position(sent.partition, sent.offset)
+
+
+async def _send(producer: AIOKafkaProducer, record: Record) -> Awaitable[RecordMetadata]:
+    headers = list(record.headers)
+    if record.key is not None or record.value is not None:
+        return await producer.send(record.topic, record.value, key=record.key, headers=headers)
+    # aiokafka's `send` asserts that there is a key or a value; other clients produce records without either
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=None, value=None, headers=headers)
+    batch.close()
+    partition = random.choice(sorted(await producer.partitions_for(record.topic)))
+    return await producer.send_batch(batch, record.topic, partition=partition)
 
 
 async def ensure_topics(kafka: KafkaSettings, topics: Topics) -> None:
@@ -190,9 +208,10 @@ async def ensure_topics(kafka: KafkaSettings, topics: Topics) -> None:
 def _configs(topics: Topics) -> dict[str, dict[str, str]]:
     """Every topic with its own settings; dead letters are evidence, kept without limit."""
     wide = {"max.message.bytes": str(RECORD_BYTES)}
-    forever = wide | {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    forever = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    evidence = forever | {"max.message.bytes": str(LETTER_BYTES)}
     jobs = {topics.jobs(provider_type): wide for provider_type in ProviderType}
-    return jobs | {topics.completed: wide, topics.progress: {}, topics.dead_letter: forever}
+    return jobs | {topics.completed: wide, topics.progress: {}, topics.dead_letter: evidence}
 
 
 async def _create(admin: AIOKafkaAdminClient, name: str, kafka: KafkaSettings, config: dict[str, str]) -> None:

@@ -10,7 +10,8 @@
 --
 --     CREATE ROLE uploads LOGIN PASSWORD '…' IN ROLE uploads_worker;
 --
--- It may be run again at any time. `uploads migrate` itself needs the owner's rights, not these.
+-- Run it again after the migrations of a newer version; that is safe at any time.
+-- `uploads migrate` itself needs the owner's rights, not these.
 
 DO $$
 BEGIN

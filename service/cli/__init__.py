@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from service.cli import check, demo, serve, submit, template, watch
+from service.cli import check, dead_letters, demo, serve, submit, template, watch
 from service.cli.failures import LastWord, explain
 
 
@@ -20,7 +20,7 @@ def app() -> typer.Typer:
         help="Takes over the uploads of a carbon-accounting application: every upload replaces exactly what "
         "its own kind put there before, and nothing else.",
     )
-    for part in (serve, submit, watch, check, template, demo):
+    for part in (serve, submit, watch, check, template, dead_letters, demo):
         part.register(cli)
     return cli
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.apply import emptied_of, scope_of, source_lines, success
+from service.apply import emptied_of, kept_of, scope_of, source_lines, success
 from service.catalogue import entry_type
 from service.cli.local_file import URL, claim, local_store
 from service.cli.request import Request
@@ -111,6 +111,6 @@ async def _factors(conn: AsyncConnection, job: Job, upload: Upload, found: Resul
         job.data_entry_type_id,
         job.year,
         incoming=checker.taken.keys(),
-        kept=upload.tally.identities_of_bad_rows,
+        kept=kept_of(upload),
     )
     return replace(found, outcome=success(upload), rows_processed=upload.tally.processed, factors=counts)

@@ -63,19 +63,23 @@ def show_details(screen: Screen, event: UploadCompleted) -> None:
 
 def _rows(event: UploadCompleted) -> str:
     rows = event.rows
-    return f"{rows.total:,} rows, {rows.processed:,} taken over, {rows.skipped:,} invalid"
+    return f"{rows.total:,} {_plural(rows.total, 'row')}, {rows.processed:,} taken over, {rows.skipped:,} invalid"
 
 
 def _because(event: UploadCompleted) -> str:
     if event.superseded_by is not None:
-        return f"; job {event.superseded_by} is newer and has replaced the same"
-    return f"; {event.reason.message}" if event.reason is not None else ""
+        return f". Job {event.superseded_by} is newer and has replaced the same"
+    return f". {event.reason.message}" if event.reason is not None else ""
 
 
 def _modules(modules: list[int]) -> str:
     listed = ", ".join(map(str, modules[:SHOWN_MODULES]))
     more = f", and {len(modules) - SHOWN_MODULES:,} more (--json lists them)" if len(modules) > SHOWN_MODULES else ""
-    return f"{len(modules):,} affected {'module' if len(modules) == 1 else 'modules'}: {listed}{more}"
+    return f"{len(modules):,} affected {_plural(len(modules), 'module')}: {listed}{more}"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"
 
 
 def _show_sources(screen: Screen, lines: list[SourceLine]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import Job, Outcome, ReplaceScope, Result, WriteMode
+from service.domain import Job, LetterState, Outcome, ReplaceScope, Result, WriteMode
 
 QUARANTINE_AFTER = 3
 """Replays after which a letter that has failed again is no longer `open`."""
@@ -20,8 +20,7 @@ _INSERT = text("""
             attempts, first_failed_at, parked_at, service_version, replay_count, replay_of, state)
     VALUES (:id, :original_topic, :original_partition, :original_offset, :original_timestamp, :consumer_group,
             :job_id, :provider_type, :data_entry_type_id, :year, :modules, :code, :stage, :exception_class, :message,
-            :attempts, :first_failed_at, :parked_at, :service_version, :replay_count, :replay_of,
-            CASE WHEN :replay_count >= :quarantine_after THEN 'quarantined' ELSE 'open' END)
+            :attempts, :first_failed_at, :parked_at, :service_version, :replay_count, :replay_of, :state)
     ON CONFLICT (id) DO NOTHING
 """)
 
@@ -71,7 +70,8 @@ _SETTLE_REPEAT = text("""
 
 async def insert(conn: AsyncConnection, row: dict[str, Any]) -> bool:
     """Note a record as parked; False where it was noted before. The letter that it is a replay of has failed."""
-    inserted = await conn.execute(_INSERT, row | {"quarantine_after": QUARANTINE_AFTER})
+    state = LetterState.QUARANTINED if row["replay_count"] >= QUARANTINE_AFTER else LetterState.OPEN
+    inserted = await conn.execute(_INSERT, row | {"state": state.value})
     if inserted.rowcount == 0:
         return False
     if row["replay_of"] is not None:

@@ -50,7 +50,7 @@ async def begin(
     line = {
         "actor": actor,
         "action": action,
-        "filter": filter_ and orjson.dumps(filter_).decode(),
+        "filter": _json(filter_) if filter_ else None,
         "reason": reason,
         "ids": list(ids),
     }
@@ -60,9 +60,13 @@ async def begin(
 
 async def end(conn: AsyncConnection, action_id: int, outcome: Mapping[str, Any]) -> None:
     """Write down what came of it."""
-    await conn.execute(_END, {"id": action_id, "outcome": orjson.dumps(outcome).decode()})
+    await conn.execute(_END, {"id": action_id, "outcome": _json(outcome)})
 
 
 async def history(conn: AsyncConnection, letter_id: UUID) -> list[Action]:
     """What was done to one letter, the first deed first."""
     return [Action(*row) for row in await conn.execute(_OF, {"letter_id": letter_id})]
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value, default=str).decode()  # asyncpg's UUID is a kind of its own

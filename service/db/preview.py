@@ -24,8 +24,7 @@ _COMPARED = text("""
     kept AS (SELECT DISTINCT CAST(value AS jsonb) AS identity FROM unnest(CAST(:kept AS text[])) AS value)
     SELECT coalesce(sum(old.rows), 0) AS total,
            count(incoming.identity) AS updated,
-           coalesce(sum(old.rows - CAST(incoming.identity IS NOT NULL AS int))
-                    FILTER (WHERE kept.identity IS NOT NULL), 0) AS kept
+           coalesce(sum(old.rows) FILTER (WHERE kept.identity IS NOT NULL), 0) AS kept
     FROM old
     LEFT JOIN incoming ON incoming.identity = old.identity
     LEFT JOIN kept ON kept.identity = old.identity
@@ -84,7 +83,7 @@ async def compare_factors(
 ) -> FactorCounts:
     """What replacing the factors of a type and year would count; identities are given as JSON.
 
-    `kept` are identities whose old row stays although the file has no valid row for them.
+    `kept` are identities whose old rows stay although the file has no valid row for them.
     """
     given = {"type_id": type_id, "year": year, "incoming": list(incoming), "kept": list(kept)}
     old = (await conn.execute(_COMPARED, given)).one()

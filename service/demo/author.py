@@ -9,11 +9,9 @@ from typing import Any
 import orjson
 
 from service.demo import files
-from service.demo.university import TYPE, YEAR
+from service.demo.university import TYPE, USER_ID, YEAR
 from service.domain import ProviderType
 from service.messages import parse
-
-SUBMITTED_BY = 302_417
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +55,5 @@ class Author:
 
     def _message(self, kind: ProviderType, content: str, *, job_id: int | None = None, **said: Any) -> Message:
         job_id = next(self._job_ids) if job_id is None else job_id
-        what = {"job_id": job_id, "year": YEAR, "data_entry_type": TYPE.name, "submitted_by": SUBMITTED_BY}
+        what = {"job_id": job_id, "year": YEAR, "data_entry_type": TYPE.name, "submitted_by": USER_ID}
         return Message(kind, job_id, orjson.dumps(what | said), content)

@@ -8,6 +8,7 @@ from random import Random
 
 from service.demo import files
 from service.demo.stage import Stage
+from service.demo.story import StoryBroken
 from service.demo.university import CLOSED, TYPE, YEAR
 
 
@@ -32,9 +33,10 @@ def _example(stage: Stage) -> str:
 
 
 def wait_for_the_end(stage: Stage) -> None:
-    """Return when Ctrl-C is pressed, or the worker has ended."""
+    """Return when Ctrl-C is pressed. Raises `StoryBroken` where the worker ends by itself."""
     try:
         while stage.worker.is_running:
             time.sleep(0.5)
     except KeyboardInterrupt:
         return
+    raise StoryBroken(stage.worker.last_words)

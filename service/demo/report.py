@@ -41,7 +41,11 @@ def working(screen: Console, what: str) -> Iterator[None]:
         screen.print(f"  [green]✓[/] {what}", end="")
     else:
         screen.print(f"  {what} …", end="")
-        yield
+        try:
+            yield
+        except BaseException:
+            screen.print()  # what is said about it gets a line of its own
+            raise
     screen.print(f" [dim]{perf_counter() - started:.1f} s[/]")
 
 
@@ -148,7 +152,8 @@ def _wrong_rows(played: Played, earlier: Sequence[Played]) -> Iterator[Renderabl
 
 
 def _checks(played: Played) -> Columns:
-    return Columns([Text.from_markup(f"{_mark(holds=check.holds)} {check.claim}") for check in played.checks])
+    marked = (Text.from_markup(f"{_mark(holds=check.holds)} {check.claim}") for check in played.checks)
+    return Columns(marked, padding=(0, 2))
 
 
 def closing(story: Story, seconds: float) -> RenderableType:

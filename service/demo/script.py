@@ -11,7 +11,7 @@ from service.domain import Outcome, ProviderType
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 JOB_IDS = 10
-"""How many the script uses: of its eleven messages, one is sent twice."""
+"""How many the script uses, since one of its eleven messages is sent twice."""
 
 
 @dataclass(frozen=True, slots=True)

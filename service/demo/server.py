@@ -54,7 +54,7 @@ class LocalServer(ABC):
     def _is_ready(self) -> bool: ...
 
     def _identity(self) -> dict[str, Any]:
-        """Whom it runs as, in the words of `subprocess`; by default as we do."""
+        """Whom it runs as, and in which environment, in the words of `subprocess`; by default as we do."""
         return {}
 
     @cached_property

@@ -51,6 +51,13 @@ class Worker(LocalServer):
             "UPLOADS_STORAGE__ROOT": self.storage.as_uri(),
         }
 
+    @property
+    def last_words(self) -> str:
+        """Whether it still runs, and the end of its log."""
+        state = "The worker runs" if self.is_running else "The worker has ended"
+        lines = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+        return f"{state}. The end of its log:\n{lines}"
+
     def _prepare(self) -> None:
         self.storage.mkdir(exist_ok=True)
 

@@ -14,9 +14,8 @@ from service.demo.author import Author
 from service.demo.client import Client, connected
 from service.demo.played import Played
 from service.demo.script import JOB_IDS, Scene, Script
-from service.demo.server import LocalServer
 from service.demo.snapshot import Snapshot
-from service.demo.stage import Stage
+from service.demo.stage import Stage, Worker
 from service.events import PARKED, UploadParked
 from service.settings import KafkaSettings
 
@@ -29,7 +28,7 @@ class Story:
     """Plays the script on a stage; `start` and `end` are the tables before the first scene and after the last."""
 
     def __init__(
-        self, client: Client, engine: AsyncEngine, worker: LocalServer, scenes: list[Scene], start: Snapshot
+        self, client: Client, engine: AsyncEngine, worker: Worker, scenes: list[Scene], start: Snapshot
     ) -> None:
         self.scenes = scenes
         self.start = start
@@ -57,7 +56,8 @@ class Story:
         try:
             record = await self._client.submit(scene.message, lambda: self._worker.is_running)
         except TimeoutError:
-            raise StoryBroken(self._why_silent()) from None
+            number = len(self.played) + 1
+            raise StoryBroken(f"Step {number} got no event. {self._worker.last_words}") from None
         seconds = perf_counter() - started
         _refuse_parked(record)
         first = None if scene.repeats is None else self.played[scene.repeats - 1]
@@ -65,11 +65,6 @@ class Story:
         after = await Snapshot.take(self._engine)
         self.played.append(Played(len(self.played) + 1, scene, self.end, after, topic, record, seconds, first))
         return self.played[-1]
-
-    def _why_silent(self) -> str:
-        state = "runs" if self._worker.is_running else "has ended"
-        lines = "\n".join(self._worker.log.read_text(errors="replace").splitlines()[-15:])
-        return f"Step {len(self.played) + 1} got no event; the worker {state}. The end of its log:\n{lines}"
 
 
 def _refuse_parked(record: ConsumerRecord[Any, Any]) -> None:

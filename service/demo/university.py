@@ -14,6 +14,9 @@ from service.demo import files
 from service.domain import DataEntrySource
 
 YEAR = 2025
+USER_ID = 302_417
+"""Who types in, and who uploads."""
+
 TYPE = entry_type("other_purchases")
 _OTHER_PURCHASES = tuple(map(entry_type, ("it_equipment", "services")))
 _PLANE = entry_type("plane")
@@ -126,7 +129,7 @@ async def _earlier_job(conn: AsyncConnection, source: DataEntrySource | None) ->
     if source is None:
         return None
     if source is DataEntrySource.USER_MANUAL:
-        return 302_417
+        return USER_ID
     return int(await conn.scalar(text("SELECT nextval('upload_job_id_seq')")) or 0)
 
 

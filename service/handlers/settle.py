@@ -106,7 +106,7 @@ class Settler:
             try:
                 await self._park(incoming, job, journey, failure, error)
             except Exception as while_parking:  # noqa: BLE001 - the offset is held, and the record comes again
-                error, failure = while_parking, classify(while_parking) or Transient("Parking failed.")
+                error, failure = while_parking, _unparked(while_parking)
             else:
                 return Done()
         _log_failure(failure, error, tries)
@@ -153,6 +153,12 @@ class Settler:
                 await ledger.note_failure(conn, job.job_id, failure.code, now=datetime.now(UTC))
         except (SQLAlchemyError, OSError) as error:
             log.debug("failure_not_noted", reason=type(error).__name__)
+
+
+def _unparked(error: Exception) -> UploadError:
+    """What it means that a record could not be parked: nothing is dropped, so all that does not pass needs a person."""
+    known = classify(error)
+    return known if isinstance(known, Transient | Environment) else Environment(f"Parking failed: {_where(error)}.")
 
 
 _STAGES: dict[str, Stage] = {

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 import orjson
 
 from service.catalogue import UNIT, EntryType, FactorType, Kind, RowErrorCode, columns_of
+from service.db.entries import COLUMNS
 from service.domain import RowError
 from service.prepare.flat import flat_check
 from service.prepare.plain import (
@@ -27,21 +28,12 @@ from service.prepare.plain import (
     sum_rule,
 )
 
-ENTRY_RECORD = (
-    "data_entry_type_id",
-    "carbon_report_module_id",
-    "data",
-    "year",
-    "unit_id",
-    "source",
-    "created_by_id",
-)
-"""The columns of an entry's record, in its order."""
-
 EntryRecord = tuple[int, int, str, int, int, int, int]
+"""A row of `data_entries`, in the order of `entries.COLUMNS`."""
+
 FactorRecord = tuple[str, str]
 _R = TypeVar("_R", EntryRecord, FactorRecord)
-_MODULE = itemgetter(ENTRY_RECORD.index("carbon_report_module_id"))
+_MODULE = itemgetter(COLUMNS.index("carbon_report_module_id"))
 
 
 class BadRow(NamedTuple):

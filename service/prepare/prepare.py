@@ -22,7 +22,6 @@ from service.prepare.store import Store
 from service.prepare.upload import Progress, Upload
 from service.settings import LimitSettings
 
-
 LONGEST_NAME = 255
 """Bytes of a file's name that common file systems take."""
 

@@ -181,7 +181,7 @@ INLINE_VALUES = {
 
 @pytest.mark.parametrize(("given", "expected"), INLINE_VALUES.values(), ids=INLINE_VALUES)
 async def test_an_inline_value(university: University, jobs: Jobs, given: object, expected: object) -> None:
-    rows = [{"unit_institutional_id": PHYSICS, "fte": 1}, {"unit_institutional_id": PHYSICS, "fte": given}]
+    rows = [{"unit_institutional_id": PHYSICS, "fte": fte} for fte in (1, given)]
     event = await jobs.run(API_PER_YEAR, rows, data_entry_type="student")
     values = [entry.data["fte"] for entry in await university.scope(PHYSICS, SOURCES[API_PER_YEAR], STUDENT)]
     assert [1.0, expected] == values + [code for _, _, code in codes(event)]

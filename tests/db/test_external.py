@@ -1,5 +1,7 @@
 """Synchronisations with other systems: they have the per-year form, and replace what the last one put there."""
 
+from typing import Any
+
 import pytest
 
 from service.domain import SOURCES
@@ -46,6 +48,6 @@ async def test_a_module_that_the_message_names_is_ignored(university: University
 
 @pytest.mark.parametrize("both", [True, False])
 async def test_it_carries_rows_or_a_file_and_never_both_or_neither(jobs: Jobs, both: bool) -> None:
-    fields = {"file": jobs.file("x"), "rows": [{}]} if both else {}
+    fields: dict[str, Any] = {"file": jobs.file("x"), "rows": [{}]} if both else {}
     with pytest.raises(SchemaViolation, match="exactly one of `rows` and `file`"):
         await jobs.run(EXTERNAL, **fields)

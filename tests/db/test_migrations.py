@@ -124,6 +124,15 @@ async def test_an_index_that_serves_other_queries_does_not_spare_ours(empty_data
     assert "uploads_entries_by_scope" in await _our_indexes(connection)
 
 
+async def test_an_unfinished_index_of_the_application_does_not_spare_ours(empty_database, connection):
+    await connection.execute(TRACKING)
+    await connection.execute("DROP INDEX ix_data_entries_created_by_id")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute("CREATE UNIQUE INDEX CONCURRENTLY unfinished ON data_entries (created_by_id)")
+    await upgrade(empty_database)
+    assert "uploads_entries_by_job" in await _our_indexes(connection)
+
+
 async def test_tables_that_are_missing_are_added_to_those_that_are_there(empty_database, connection):
     await connection.execute("CREATE TABLE units (id serial PRIMARY KEY, institutional_id text UNIQUE)")
     await upgrade(empty_database)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ async def test_every_row_is_tagged_with_its_year_unit_source_and_job(
 ) -> None:
     rows = [purchase(PHYSICS, " A "), purchase(BIOLOGY, "B", quantity="3", supplier="")]
     await jobs.run(kind, rows, job_id=7, submitted_by=77)
-    common = {"total_spent_amount": 12.5, "currency": "chf", "purchase_institutional_code": "411"}
+    common: dict[str, Any] = {"total_spent_amount": 12.5, "currency": "chf", "purchase_institutional_code": "411"}
     assert list((await university.entries()).values()) == [
         university.entry(PHYSICS, SOURCES[kind], created_by_id=7, name="A", **common),
         university.entry(BIOLOGY, SOURCES[kind], created_by_id=7, name="B", quantity=3.0, **common),

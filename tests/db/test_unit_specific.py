@@ -1,5 +1,7 @@
 """Uploads for one unit: their rows are added to its module, and nothing goes."""
 
+from typing import Any
+
 import pytest
 
 from service.domain import SOURCES, DataEntrySource, ProviderType
@@ -42,7 +44,7 @@ async def test_every_row_is_tagged_with_the_modules_year_and_unit(
 ) -> None:
     module = university.module(BIOLOGY)
     await jobs.run(kind, [purchase(None, "A")], job_id=7, carbon_report_module_id=module)
-    common = {"total_spent_amount": 12.5, "currency": "chf", "purchase_institutional_code": "411"}
+    common: dict[str, Any] = {"total_spent_amount": 12.5, "currency": "chf", "purchase_institutional_code": "411"}
     expected = university.entry(BIOLOGY, SOURCES[kind], created_by_id=7, name="A", **common)
     assert list((await university.entries()).values()) == [expected]
 

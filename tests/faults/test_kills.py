@@ -16,6 +16,7 @@ from tests.support.trial import Trial
 from tests.support.until import until
 
 AT_ONCE = 4
+import os; POINTS = os.environ["PTS"].split() if "PTS" in os.environ else POINTS
 RECOVERY = 15.0
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
@@ -42,7 +43,7 @@ async def _killed_at(point: str, draw: Random, trial: Trial, measured: Measured)
         await trial.send_value(CSV_PER_YEAR, b"{", key=b"one partition")
         await trial.send(trial.load.upload(CSV_PER_YEAR, type_id=60, rows=600), key=b"one partition")
     with trial.working(crash_at=f"{point}:{draw.randint(1, 3)}") as worker:
-        await until(lambda: worker.exit_code is not None, within=60, what=f"the worker is dead at {point}")
+        await until(lambda: worker.exit_code is not None, within=30, what=f"the worker is dead at {point}")
         assert worker.exit_code == -signal.SIGKILL, trial.tail()
     died = time.monotonic()
     with trial.working():

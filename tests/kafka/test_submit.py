@@ -23,7 +23,7 @@ from tests.support.files import listing
 from tests.support.jobs import bad_purchase, csv_of, purchase, purchases
 from tests.support.university import BIOLOGY, PHYSICS, University
 from tests.support.until import until
-from tests.support.worker import CSV_PER_YEAR, Client, client, environment, running
+from tests.support.worker import Client, client, environment, running
 
 PURCHASES = ("--type=other_purchases", "--year=2025")
 GOOD = csv_of(purchases(PHYSICS, PHYSICS))
@@ -148,8 +148,8 @@ async def test_the_exit_code_tells_how_the_job_ended(
         superseded = await submit(settings, csv, "--wait", "--timeout=30", "--job-id=99")
         parked = await submit(settings, csv, "--wait", "--timeout=30", "--job-id=100")
     assert [ran.exit_code for ran in (partial, rejected, superseded, parked)] == [3, 4, 5, 6]
-    assert "Job 101: rejected; None of the 1 rows is valid" in rejected.out
-    assert "Job 99: superseded; job 100 is newer" in superseded.out
+    assert "Job 101: rejected. None of the 1 rows is valid" in rejected.out
+    assert "Job 99: superseded. Job 100 is newer" in superseded.out
     assert "Job 100: parked (job_id_conflict)" in parked.out
 
 
@@ -213,17 +213,16 @@ async def test_a_database_that_does_not_answer_is_told_in_a_line(
 async def test_watching_shows_what_ends_until_it_is_told_to_stop(
     settings: Settings, university: University, csv: Path
 ) -> None:
-    async with client(settings) as kafka, running(settings):
+    async with client(settings), running(settings):
         await submit(settings, csv, "--job-id=7", "--wait", "--timeout=30")
-        await kafka.send(CSV_PER_YEAR, b'{"job_id": 8}')
-        await kafka.event(8)
+        await submit(settings, csv, "--job-id=7", "--wait", "--timeout=30", "--on-row-error=reject")
         async with watching(settings, "--from-beginning") as (watch, lines):
             await until(lambda: len(lines) == 2, within=30, what="what has ended is shown")
             await submit(settings, csv, "--job-id=9")
             await until(lambda: len(lines) == 3, within=30, what="what ends now is shown")
             watch.send_signal(signal.SIGINT)
             assert await asyncio.wait_for(watch.wait(), 10) == 0
-    assert {line.split("  ")[1] for line in lines} == {"job 7 succeeded", "job 8 parked", "job 9 succeeded"}
+    assert {line.split("  ")[1] for line in lines} == {"job 7 succeeded", "job 7 parked", "job 9 succeeded"}
 
 
 async def test_watching_one_job_as_json(settings: Settings, university: University, csv: Path) -> None:

@@ -1,6 +1,6 @@
 """Strategies: any jobs in any order, repeated, partly invalid, between what people type."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Submitted:
-    """An upload; a unit-specific one names the module at `place`, or None for one that does not exist."""
+    """An upload; a unit-specific one names the module at `place`, or one that does not exist."""
 
     upload: Upload
     place: Place | None = None
@@ -37,85 +37,110 @@ class Again:
     which: int
 
 
-Step = Submitted | Typed | Again
+@dataclass(frozen=True)
+class Clash:
+    """Another upload takes the job id of an earlier one."""
+
+    which: int
 
 
-def cells(**columns: str) -> st.SearchStrategy[dict[str, str]]:
-    """Rows of text: for each column the cells it may hold, separated by bars; the first is the usual one."""
-    given = {name: st.sampled_from(_usually_the_first(choices.split("|"))) for name, choices in columns.items()}
-    blank = dict.fromkeys(columns, " ")
-    return st.integers(0, 9).flatmap(lambda chance: st.fixed_dictionaries(given) if chance else st.just(blank))
+Step = Submitted | Typed | Again | Clash
 
 
-def _usually_the_first(choices: list[str]) -> list[str]:
-    return [*choices[:1] * 3, *choices]
+def mostly(usual: list[str], rare: list[str]) -> st.SearchStrategy[str]:
+    return st.sampled_from(usual * (1 + 16 * len(rare) // len(usual)) + rare)
 
 
-UNIT = f"{PHYSICS}|{BIOLOGY}| {LIBRARY} |{UNREPORTED}|{UNKNOWN}|"
+def cells(**columns: tuple[list[str], list[str]]) -> st.SearchStrategy[dict[str, str]]:
+    """Rows of text, given each column's usual and rare cells; now and then a blank one."""
+    filled = st.fixed_dictionaries({name: mostly(*choices) for name, choices in columns.items()})
+    blank = st.just(dict.fromkeys(columns, " "))
+    return st.integers(0, 15).flatmap(lambda chance: filled if chance else blank)
+
+
+UNIT = [PHYSICS, PHYSICS, BIOLOGY, f" {LIBRARY} "], [UNREPORTED, UNKNOWN, ""]
 ROWS = {
     MEMBER: cells(
         unit_institutional_id=UNIT,
-        name="Ann|",
-        sius_code="51|99",
-        user_institutional_id="1| 1 |2|3|",
-        fte="1|0|0,5|1.5",
-        kg_co2eq="|0",
+        name=(["Ann"], [""]),
+        sius_code=(["51"], ["99"]),
+        user_institutional_id=(["1", " 1 ", "2", "3", "4"], [""]),
+        fte=(["1", "0"], ["0,5", "1.5"]),
+        kg_co2eq=(["", "0"], []),
     ),
-    STUDENT: cells(unit_institutional_id=UNIT, fte="1| 2.5|-1|0,5|many|", kg_co2eq="|0|-1"),
+    STUDENT: cells(unit_institutional_id=UNIT, fte=(["1", " 2.5"], ["0,5", "many", ""]), kg_co2eq=(["", "0"], ["-1"])),
     PURCHASE: cells(
         unit_institutional_id=UNIT,
-        name='Zoë, "the" boss|x',
-        total_spent_amount="12.5|1e3|x",
-        purchase_institutional_code="411|",
-        kg_co2eq="|7.5",
+        name=(['Zoë, "the" boss'], [""]),
+        total_spent_amount=(["12.5", "1e3"], ["x"]),
+        purchase_institutional_code=(["411"], [""]),
+        kg_co2eq=([""], ["7.5"]),
     ),
 }
 FACTOR_ROWS = cells(
-    headcount_category="food|drink|",
-    headcount_class="vegan|beef",
-    headcount_subclass="|lunch",
-    unit="meal|",
-    number_of_unit_per_fte="210",
-    ef_kg_co2eq_per_unit="1|2|x",
+    headcount_category=(["food", "drink"], [""]),
+    headcount_class=(["vegan", "beef"], []),
+    headcount_subclass=(["", "lunch"], []),
+    unit=(["meal"], [""]),
+    number_of_unit_per_fte=(["210"], []),
+    ef_kg_co2eq_per_unit=(["1", "2"], ["x"]),
 )
-JOB_IDS = st.integers(1, 25)
-PLACES: st.SearchStrategy[Place | None] = st.sampled_from(
-    [(PHYSICS, 2025, MEMBER), (PHYSICS, 2025, PURCHASE), (BIOLOGY, 2025, MEMBER), (PHYSICS, 2024, MEMBER), None]
-)
-YEARS = st.sampled_from([2025, 2025, 2025, 2024])
-ON_ROW_ERROR = st.sampled_from(["skip", "skip", "skip", "reject"])
-BASED_ON = st.none() | st.none() | JOB_IDS
-FACTORS = st.builds(
+JOB_IDS = st.integers(1, 30)
+UPLOADS = st.builds(
     Upload,
     provider_type=st.just("factors"),
     job_id=JOB_IDS,
-    type_id=st.sampled_from([STUDENT, MEMBER]),
-    rows=st.lists(FACTOR_ROWS, max_size=4).map(tuple),
-    year=YEARS,
-    on_row_error=ON_ROW_ERROR,
-    based_on=BASED_ON,
-).map(Submitted)
+    type_id=st.just(STUDENT),
+    rows=st.just(()),
+    year=st.sampled_from([2025] * 5 + [2024]),
+    on_row_error=st.sampled_from(["skip"] * 5 + ["reject"]),
+    based_on=st.none() | st.none() | JOB_IDS,
+)
+
+
+def some_rows(of: st.SearchStrategy[dict[str, str]]) -> st.SearchStrategy[tuple[dict[str, str], ...]]:
+    """One row to four; now and then none."""
+    some = st.lists(of, min_size=1, max_size=4).map(tuple)
+    return st.integers(0, 15).flatmap(lambda chance: some if chance else st.just(()))
 
 
 @st.composite
-def entries(draw: st.DrawFn) -> Submitted:
-    type_id = draw(st.sampled_from([STUDENT, MEMBER, PURCHASE]))
-    provider_type = draw(st.sampled_from(list(SOURCES)))
-    appends = provider_type in APPENDING
-    upload = Upload(
-        provider_type,
-        draw(JOB_IDS),
-        type_id,
-        tuple(draw(st.lists(ROWS[type_id], max_size=4))),
-        year=draw(YEARS),
-        replace_scope="affected" if appends else draw(st.sampled_from(["affected", "affected", "year"])),
-        on_row_error=draw(ON_ROW_ERROR),
-        based_on=draw(BASED_ON),
+def entries(draw: st.DrawFn, provider_types: list[str], types: list[int]) -> Submitted:
+    type_id = draw(st.sampled_from(types))
+    upload = replace(
+        draw(UPLOADS),
+        provider_type=draw(st.sampled_from(provider_types)),
+        type_id=type_id,
+        rows=draw(some_rows(ROWS[type_id])),
     )
-    return Submitted(upload, draw(PLACES) if appends else None)
+    if upload.provider_type not in APPENDING:
+        return Submitted(replace(upload, replace_scope=draw(st.sampled_from(["affected", "affected", "year"]))))
+    fitting = (PHYSICS, upload.year, type_id)
+    places = [*[fitting] * 8, (BIOLOGY, upload.year, type_id), (PHYSICS, 2024, type_id), (PHYSICS, 2025, 20), None]
+    return Submitted(upload, draw(st.sampled_from(places)))
 
 
-ENTRIES = entries()
+@st.composite
+def factors(draw: st.DrawFn) -> Submitted:
+    type_id = draw(st.sampled_from([STUDENT, STUDENT, MEMBER]))
+    return Submitted(replace(draw(UPLOADS), type_id=type_id, rows=draw(some_rows(FACTOR_ROWS))))
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Step]:
+    """What happens, in its order; of few kinds at a time, so that the jobs meet in their scopes."""
+    provider_types = draw(st.lists(st.sampled_from(list(SOURCES)), min_size=1, max_size=3, unique=True))
+    types = draw(st.sampled_from([[MEMBER], [STUDENT], [PURCHASE], [MEMBER, STUDENT], [STUDENT, PURCHASE]]))
+    uploads = draw(st.sampled_from([factors(), *[entries(provider_types, types)] * 3]))
+    story = draw(st.lists(st.one_of(*[uploads] * 5, TYPED, AGAIN, CLASH), min_size=5, max_size=14))
+    job_ids = iter(draw(st.lists(JOB_IDS, min_size=len(story), max_size=len(story), unique=True)))
+    return [numbered(step, next(job_ids)) for step in story]
+
+
+def numbered(step: Step, job_id: int) -> Step:
+    return replace(step, upload=replace(step.upload, job_id=job_id)) if isinstance(step, Submitted) else step
+
+
 TYPED = st.builds(
     Typed,
     st.sampled_from([PHYSICS, BIOLOGY]),
@@ -124,5 +149,4 @@ TYPED = st.builds(
     st.sampled_from([" 2 ", 2, "3"]),
 )
 AGAIN = st.builds(Again, st.integers(0, 9))
-STEPS = st.lists(st.one_of(ENTRIES, ENTRIES, ENTRIES, FACTORS, TYPED, AGAIN), min_size=1, max_size=10)
-"""What happens, in its order."""
+CLASH = st.builds(Clash, st.integers(0, 9))

@@ -171,12 +171,16 @@ class Model:
                 new = Factor(upload.type_id, upload.year, read_identity(row), {}, upload.job_id)
                 spared.add(new.identity)
                 new.values.update(read_values(row))
-                if new.identity in good:
-                    raise Bad("headcount_category", "duplicate")
-                good[new.identity] = new
+                add_once(good, new)
             except Bad as bad:
                 errors.append((number, *bad.args))
         return good, spared, found(upload, rows, list(good), errors)
+
+
+def add_once(good: dict[Identity, Factor], new: Factor) -> None:
+    if new.identity in good:
+        raise Bad("headcount_category", "duplicate")
+    good[new.identity] = new
 
 
 def found(upload: Upload, rows: Sequence[Any], good: Sequence[Any], errors: Sequence[tuple[int, str, str]]) -> Told:

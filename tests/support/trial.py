@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from aiokafka.errors import KafkaError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.db.engine import create_engine
 from service.domain import ProviderType
@@ -20,6 +21,11 @@ from tests.support.until import until
 from tests.support.worker import Client, Process, client, process, settings_for
 
 _ENDED = text("SELECT count(*) FROM upload_jobs WHERE announced_at IS NOT NULL")
+_OPEN = text("""
+    SELECT count(*) FROM unnest(CAST(:sent AS bigint[])) AS sent (id)
+    WHERE NOT EXISTS (SELECT FROM upload_jobs WHERE job_id = sent.id AND announced_at IS NOT NULL)
+      AND NOT EXISTS (SELECT FROM dead_letters WHERE job_id = sent.id)
+""")
 _PARKED = text("SELECT count(*) FROM dead_letters")
 
 
@@ -97,14 +103,16 @@ class Trial:
         """Wait until every group has committed behind everything that was sent."""
 
         async def behind() -> bool:
-            with suppress(KafkaError):
+            with suppress(KafkaError, SQLAlchemyError, OSError):
+                if await self.scalar(_OPEN.bindparams(sent=list(self.uploads))):
+                    return False
                 committed = await committed_offsets(self.settings.kafka)
                 self._behind = {at: end for at, end in self._ends.items() if committed.get(at, 0) < end}
                 return not self._behind
             return False
 
         try:
-            await until(behind, within=within, every=0.2, what="everything is done and committed")
+            await until(behind, within=within, every=0.3, what="everything is done and committed")
         except AssertionError as error:
             raise AssertionError(f"{error}\nstill to come: {self._behind}\n{self.tail()}") from None
 

@@ -117,8 +117,8 @@ class University:
     ) -> Entry:
         """A row as it would have been written, by a job or by hand."""
         module = self.module(unit, type_id, year=year, kind=kind)
-        place = (year, self.units[unit]) if year_and_unit else (None, None)
-        return Entry(module, type_id, source, {"name": "older"} | data, *place, created_by_id)
+        entry = Entry(module, type_id, source, {"name": "older"} | data, year, self.units[unit], created_by_id)
+        return entry if year_and_unit else replace(entry, year=None, unit_id=None)
 
     def bystanders(self, source: int) -> dict[str, Entry]:
         """Rows that no upload of `source` for physics' other purchases of 2025 may touch, by what sets them apart."""

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from service.catalogue import entry_type, factor_type
-from service.prepare.check import ENTRY_RECORD, EntryChecker, Target, missing_columns, repeated_columns
+from service.db.entries import COLUMNS
+from service.prepare.check import EntryChecker, Target, missing_columns, repeated_columns
 
 TARGET = Target(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
 UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
@@ -31,7 +32,7 @@ def stored(result):
     """The data of the one good row."""
     good, bad = result
     assert not bad
-    return json.loads(good[0][ENTRY_RECORD.index("data")])
+    return json.loads(good[0][COLUMNS.index("data")])
 
 
 def error(result):
@@ -45,7 +46,7 @@ def error(result):
 def test_a_good_row_becomes_a_tagged_record():
     (record,), bad = check_purchase(supplier="Müller & Söhne", quantity="3", note="fragile", kg_co2eq="0")
     assert bad == []
-    tags = dict(zip(ENTRY_RECORD, record, strict=True))
+    tags = dict(zip(COLUMNS, record, strict=True))
     assert json.loads(tags.pop("data")) == {
         "name": "Pipettes",
         "supplier": "Müller & Söhne",

@@ -100,8 +100,8 @@ def test_of_many_errors_and_modules_the_first_are_shown_and_the_others_counted()
 
 def test_a_rejected_job_says_why_and_a_superseded_one_by_whom() -> None:
     reason = {"code": "missing_column", "message": "The header lacks `name`."}
-    assert "Job 7: rejected; The header lacks `name`." in shown(show_end, completed("rejected", reason=reason))
-    assert "Job 7: superseded; job 9 is newer" in shown(show_end, completed("superseded", superseded_by=9))
+    assert "Job 7: rejected. The header lacks `name`." in shown(show_end, completed("rejected", reason=reason))
+    assert "Job 7: superseded. Job 9 is newer" in shown(show_end, completed("superseded", superseded_by=9))
 
 
 def test_a_parked_job_says_why_and_how_to_learn_more() -> None:

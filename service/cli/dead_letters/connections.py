@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.announce import Publish
 from service.broker import RECORD_BYTES, Producer, connection
+from service.cli.events import require_topic
 from service.db.engine import create_engine
 from service.dead_letters.original import Read
 from service.dead_letters.verdict import Judge
@@ -66,7 +67,8 @@ async def publishing(kafka: KafkaSettings) -> AsyncIterator[Publish]:
 
 @asynccontextmanager
 async def reading(kafka: KafkaSettings, topic: str) -> AsyncIterator[Read]:
-    """A way to read single records of a topic, in no group. Raises `KafkaError` where no broker answers."""
+    """A way to read single records of a topic, in no group. Raises `NoTopics` and `KafkaError`."""
+    await require_topic(kafka, topic)
     consumer = AIOKafkaConsumer(
         **connection(kafka),
         enable_auto_commit=False,
@@ -101,19 +103,19 @@ class _Reader:
 
     async def _of(self, partition: TopicPartition, offsets: Sequence[int]) -> AsyncIterator[ConsumerRecord[Any, Any]]:
         """The records at these ascending offsets, as far as they are kept."""
-        try:
-            first = (await self._consumer.beginning_offsets([partition]))[partition]
-            end = (await self._consumer.end_offsets([partition]))[partition]
-        except UnknownTopicOrPartitionError:
-            return
+        first = (await self._consumer.beginning_offsets([partition]))[partition]
+        end = (await self._consumer.end_offsets([partition]))[partition]
         self._consumer.assign([partition])
+        position = None
         for offset in offsets:
-            if first <= offset < end:
-                # in a row of neighbours only the first one is sought, so they are fetched together
+            if not first <= offset < end:
+                continue
+            if offset != position:  # a needless seek would throw away what is fetched already
                 self._consumer.seek(partition, offset)
-                record = await self._consumer.getone(partition)
-                if record.offset == offset:
-                    yield record
+            record = await self._consumer.getone(partition)
+            position = record.offset + 1
+            if record.offset == offset:
+                yield record
 
 
 def _as_it_is(record: ConsumerRecord[Any, Any]) -> Record:

@@ -4,10 +4,10 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import typer
 
@@ -32,6 +32,10 @@ class Chosen:
 
     filter: Filter
     asked: Mapping[str, Any]
+
+    def within(self, states: tuple[LetterState, ...]) -> Self:
+        """The same, of letters in these states alone."""
+        return replace(self, filter=replace(self.filter, states=states))
 
 
 def choosing(*states: LetterState) -> Callable[[Command], Command]:

@@ -1,0 +1,125 @@
+"""Dead letters without Kafka: what is delivered ends, or is parked by the real code, in a topic kept in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from service.db.letters import Filter, Letter, find
+from service.dead_letters.audit import Deed, Report, audited
+from service.dead_letters.letter import Failure, Incoming
+from service.dead_letters.park import park
+from service.dead_letters.replay import Pace, Sender, replay
+from service.dead_letters.select import select
+from service.dead_letters.verdict import Judge, Judgement
+from service.domain import LetterState, Position, ProviderType, Record
+from service.errors import Poison
+from service.messages import parse
+from service.settings import LimitSettings
+from service.topics import Topics
+from service.way import Journey
+from tests.support.jobs import Jobs
+
+OPEN = (LetterState.OPEN,)
+
+
+@dataclass
+class PostOffice:
+    """A worker, an operator, and the topics between them. `waiting` is what was sent and not delivered yet."""
+
+    jobs: Jobs
+    topics: Topics = field(default_factory=lambda: Topics("uploads"))
+    dead: list[Record] = field(default_factory=list)
+    waiting: list[Record] = field(default_factory=list)
+    offset: int = 0
+
+    @property
+    def engine(self) -> Any:
+        return self.jobs.way.engine
+
+    def judge(self) -> Judge:
+        return Judge(self.engine, self.jobs.way.workshop.store, LimitSettings(), self.topics, self.read)
+
+    async def deliver(self, record: Record) -> UUID | None:
+        """Take one record as a worker does: to its job's end, or into a dead letter, whose id this is."""
+        provider_type = self.topics.provider_type(record.topic)
+        assert provider_type is not None
+        self.offset += 1
+        now, job = datetime.now(UTC), None
+        incoming = Incoming(record, 0, self.offset, now, record.topic, provider_type)
+        try:
+            job = parse(provider_type, record.value)
+            await self.jobs.way.go(job, Journey())
+        except Poison as error:
+            failure = Failure(error, "prepare" if job else "decode", 1, now, now, job)
+            assert await park(self.engine, self.publish, self.topics, "/test", incoming, failure)
+            return incoming.dead_letter_id
+        return None
+
+    async def park(self, provider_type: ProviderType, value: bytes | None, **record: Any) -> UUID:
+        """Deliver a message that is poison; the letter that it becomes."""
+        letter_id = await self.deliver(
+            Record(self.topics.jobs(provider_type), record.pop("key", b"k"), value, **record)
+        )
+        assert letter_id is not None, "it was to be parked"
+        return letter_id
+
+    async def deliver_waiting(self) -> list[UUID | None]:
+        """Deliver all that was sent; the letters that some of it became."""
+        waiting, self.waiting = self.waiting, []
+        return [await self.deliver(record) for record in waiting]
+
+    async def publish(self, record: Record) -> Position:
+        if record.topic == self.topics.dead_letter:
+            self.dead.append(record)
+            return Position(0, len(self.dead) - 1)
+        if record.topic != self.topics.completed:
+            self.waiting.append(record)
+        return Position(0, 0)
+
+    async def read(self, positions: Sequence[Position]) -> Mapping[Position, Record]:
+        return {position: self.dead[position.offset] for position in positions if position.offset < len(self.dead)}
+
+    async def letter(self, letter_id: UUID) -> Letter:
+        (letter,) = await self.letters(ids=(str(letter_id),))
+        return letter
+
+    async def letters(self, **chosen: Any) -> list[Letter]:
+        async with self.engine.connect() as conn:
+            return await find(conn, Filter(**chosen))
+
+    async def state(self, letter_id: UUID) -> str:
+        return (await self.letter(letter_id)).state.value
+
+    async def judged(self, letter_id: UUID) -> Judgement:
+        letter = await self.letter(letter_id)
+        (judgement,) = [one async for one in self.judge().each([letter])]
+        return judgement
+
+    async def verdict(self, letter_id: UUID) -> str:
+        return (await self.judged(letter_id)).finding.verdict.value
+
+    def sender(self, by: str = "me", action_id: int = 1) -> Sender:
+        return Sender(self.engine, self.publish, self.topics, by, action_id)
+
+    async def replay(
+        self, *ids: UUID, by: str = "me", force: bool = False, pace: Pace | None = None, **chosen: Any
+    ) -> Report:
+        """Replay open letters as the command does."""
+        wanted = Filter(ids=tuple(map(str, ids)), **{"states": OPEN, **chosen})
+        async with self.engine.connect() as conn:
+            letters = await select(conn, wanted)
+        deed = Deed(by, "replay", {"ids": list(map(str, ids))})
+        async with audited(self.engine, deed, [letter.id for letter in letters]) as report:
+            sender = self.sender(by, report.action_id)
+            await replay(sender, self.judge(), letters, report, pace=pace or Pace(), force=force, tell=lambda *_: None)
+        return report
+
+    async def execute(self, statement: str, **values: Any) -> Any:
+        """Run one SQL statement; its first value, if it returns any."""
+        async with self.engine.begin() as conn:
+            done = await conn.execute(text(statement), values)
+            return done.scalar() if done.returns_rows else None
