@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from service.catalogue import entry_type, factor_type
 from service.domain import MAX_JOB_ID, FileRef, Job, OnRowError, ProviderType, ReplaceScope
-from service.errors import NotJson, SchemaViolation, Tombstone, TooLarge
+from service.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge
 
 MAX_MESSAGE_BYTES = 2**20
 """The largest job message, inline rows included; more belongs in a file."""
@@ -189,3 +189,13 @@ def _loads(value: bytes) -> dict[str, Any]:
 def _explained(error: ValidationError) -> str:
     problems = (f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}" for problem in error.errors())
     return "; ".join(problems)
+
+
+def job_id_of(value: bytes | None) -> int | None:
+    """The job id in a message that is otherwise wrong, so that whoever waits for it can be told; None without one."""
+    try:
+        job_id = _loads(value or b"").get("job_id")
+    except Poison:
+        return None
+    is_id = isinstance(job_id, int) and not isinstance(job_id, bool) and 1 <= job_id <= MAX_JOB_ID
+    return job_id if is_id else None

@@ -45,6 +45,25 @@ FlatCheck = Callable[[Any, Iterable[list[str]], list[Any], list[Any]], None]
 """`(checker, rows, good, bad)`: appends every row to `good` or, through `checker.doubt`, to either."""
 
 
+_SOURCE = """\
+def check(checker, rows, good, bad):
+    {prologue}
+    add, doubt, number = good.append, checker.doubt, checker.rows_seen + 1
+    for row in rows:
+        {targets} = row if len(row) == {width} else fit(row, {width})
+        try:
+            if (
+                {tests}
+            ):
+                {record}
+        except ValueError:
+            pass
+        doubt(row, good, bad)
+        number = checker.rows_seen + 1 + len(bad)
+"""
+"""`number + len(good)` is the number of the row in hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """What one column contributes: conditions, then its key and value, where `given` is true ("": always)."""
@@ -80,16 +99,12 @@ def source_of(kind: Kind, layout: Layout) -> str:
         prologue, record = _entry_prologue(kind, layout), _entry_lines(kind, pieces)
     else:
         prologue, record = _FACTOR_PROLOGUE, _factor_lines(kind, pieces)
-    return "\n".join(
-        (
-            "def check(checker, rows, good, bad):",
-            *_indented(1, (*prologue, "add, doubt = good.append, checker.doubt", "for row in rows:")),
-            *_indented(2, (f"{_targets(layout)} = row if len(row) == {layout.width} else fit(row, {layout.width})",)),
-            *_indented(2, ("try:",)),
-            *_indented(3, ("if (", f"    {tests[0]}", *(f"    and {test}" for test in tests[1:]), "):")),
-            *_indented(4, record),
-            *_indented(2, ("except ValueError:", "    pass", "doubt(row, good, bad)")),
-        )
+    return _SOURCE.format(
+        prologue=_at(1, prologue),
+        targets=_targets(layout),
+        width=layout.width,
+        tests=_at(4, (tests[0], *(f"and {test}" for test in tests[1:]))),
+        record=_at(4, record),
     )
 
 
@@ -103,8 +118,9 @@ def _listed(column: Choice) -> dict[str, str]:
     return absent | {value: value for value in column.values}
 
 
-def _indented(depth: int, lines: Iterable[str]) -> Iterator[str]:
-    return ("    " * depth + line for line in lines)
+def _at(depth: int, lines: Iterable[str]) -> str:
+    """The lines as the template takes them, which has the first line's indentation."""
+    return f"\n{'    ' * depth}".join(lines)
 
 
 def _targets(layout: Layout) -> str:
@@ -169,7 +185,7 @@ def _sum_test(kind: EntryType, pieces: Sequence[_Piece]) -> list[str]:
 
 
 _UNIT_PIECE = _Piece(UNIT.name, "", ("(place := places.get(c0) or places.get(c0.strip()))",), "")
-_FACTOR_PROLOGUE = ("taken, number = checker.taken, checker.rows_seen + 1",)
+_FACTOR_PROLOGUE = ("taken = checker.taken",)
 _NUL = r'"\\u0000"'
 
 
@@ -178,7 +194,7 @@ def _entry_prologue(kind: EntryType, layout: Layout) -> tuple[str, ...]:
     target = "type_id, year, source, job_id = checker.target"
     if kind.unique is None:
         return placed, target
-    return placed, target, "taken, held, number = checker.taken, checker.held, checker.rows_seen + 1"
+    return placed, target, "taken, held = checker.taken, checker.held"
 
 
 def _entry_lines(kind: EntryType, pieces: Sequence[_Piece]) -> Iterator[str]:
@@ -193,7 +209,7 @@ def _entry_lines(kind: EntryType, pieces: Sequence[_Piece]) -> Iterator[str]:
         conditions += ["key not in taken", "key not in held"]
     yield f"if {' and '.join(conditions)}:"
     if kind.unique is not None:
-        yield "    taken[key] = number + len(good) + len(bad)"
+        yield "    taken[key] = number + len(good)"
     yield "    add((type_id, module, json, year, unit, source, job_id))"
     yield "    continue"
 
@@ -206,7 +222,7 @@ def _factor_lines(kind: FactorType, pieces: Sequence[_Piece]) -> Iterator[str]:
     yield from _object_lines("data", [piece for piece in pieces if piece.name not in names])
     yield "values = dumps(data).decode()"
     yield f"if {_NUL} not in identity and {_NUL} not in values and identity not in taken:"
-    yield "    taken[identity] = number + len(good) + len(bad)"
+    yield "    taken[identity] = number + len(good)"
     yield "    add((identity, values))"
     yield "    continue"
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.domain import MAX_JOB_ID, OnRowError, ProviderType, ReplaceScope
 from service.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge, UnknownType
-from service.messages import MAX_MESSAGE_BYTES, parse
+from service.messages import MAX_MESSAGE_BYTES, job_id_of, parse
 
 FILE = {"url": "file:///srv/a.csv", "size": 3, "sha256": "a" * 64}
 CSV = ProviderType.CSV_MODULE_PER_YEAR
@@ -163,3 +163,16 @@ def test_the_same_words_on_another_topic_are_another_upload() -> None:
 
 def test_every_refusal_is_poison() -> None:
     assert all(issubclass(kind, Poison) for kind in (NotJson, SchemaViolation, Tombstone, TooLarge, UnknownType))
+
+
+@pytest.mark.parametrize("value", [b'{"job_id": 7}', b'{"job_id": 7, "year": "x"}'])
+def test_the_job_id_of_a_wrong_message_can_be_read(value: bytes) -> None:
+    assert job_id_of(value) == 7
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"{", b"[]", b"{}", b'{"job_id": "7"}', b'{"job_id": true}', b'{"job_id": 0}', b'{"job_id": 1e3}'],
+)
+def test_what_is_no_job_id_is_none(value: bytes | None) -> None:
+    assert job_id_of(value) is None
