@@ -27,6 +27,9 @@ demo: install ## The main job as a story, on an embedded PostgreSQL and an embed
 test: install ## The whole suite, against real PostgreSQL and real Kafka.
 	$(BIN)/pytest
 
+faults: install ## Every fault of docs/reliability.md, in about half an hour; FAULTS="F1 F7" for some, SEEDS=20.
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
 check: install ## Formatter, linter, types, floors, dead code, the compose file.
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check

@@ -18,7 +18,6 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
-from aiokafka.structs import RecordMetadata
 from faststream import BaseMiddleware, ContextRepo
 from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
@@ -174,16 +173,20 @@ class Producer:
         return Position(sent.partition, sent.offset)
 
 
-async def _send(producer: AIOKafkaProducer, record: Record) -> Awaitable[RecordMetadata]:
+async def _send(producer: AIOKafkaProducer, record: Record) -> Awaitable[Any]:
+    """Hand a record to the producer; what is returned waits for the ack, and tells where the record lies."""
     headers = list(record.headers)
+    acknowledged: Awaitable[Any]
     if record.key is not None or record.value is not None:
-        return await producer.send(record.topic, record.value, key=record.key, headers=headers)
-    # aiokafka's `send` asserts that there is a key or a value; other clients produce records without either
-    batch = producer.create_batch()
-    batch.append(timestamp=None, key=None, value=None, headers=headers)
-    batch.close()
-    partition = random.choice(sorted(await producer.partitions_for(record.topic)))
-    return await producer.send_batch(batch, record.topic, partition=partition)
+        acknowledged = await producer.send(record.topic, record.value, key=record.key, headers=headers)
+    else:
+        # aiokafka's `send` asserts that there is a key or a value; other clients produce records without either
+        batch = producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=headers)
+        batch.close()
+        partition = random.choice(sorted(await producer.partitions_for(record.topic)))
+        acknowledged = await producer.send_batch(batch, record.topic, partition=partition)
+    return acknowledged
 
 
 async def ensure_topics(kafka: KafkaSettings, topics: Topics) -> None:

@@ -129,7 +129,7 @@ class RetrySettings(_Group):
     """How a job that met a passing failure is tried again, and when the service stops instead."""
 
     first_pause: PositiveFloat = Field(0.5, description="Seconds, before jitter; doubled with each try.")
-    longest_pause: PositiveFloat = Field(30.0, description="Seconds that a pause grows to at most.")
+    longest_pause: PositiveFloat = Field(8.0, description="Seconds that a pause grows to at most.")
     unexpected_tries: PositiveInt = Field(3, description="Tries before an unknown failure is parked.")
     probe_pause: PositiveFloat = Field(10.0, description="Seconds between two probes while the breaker is open.")
     guard_count: PositiveInt = Field(20, description="Dead letters within the window that are still believed.")

@@ -20,7 +20,8 @@ _INSERT = text("""
             attempts, first_failed_at, parked_at, service_version, replay_count, replay_of, state)
     VALUES (:id, :original_topic, :original_partition, :original_offset, :original_timestamp, :consumer_group,
             :job_id, :provider_type, :data_entry_type_id, :year, :modules, :code, :stage, :exception_class, :message,
-            :attempts, :first_failed_at, :parked_at, :service_version, :replay_count, :replay_of, :state)
+            :attempts, :first_failed_at, :parked_at, :service_version, :replay_count,
+            (SELECT id FROM dead_letters WHERE id = :replay_of AND original_topic = :original_topic), :state)
     ON CONFLICT (id) DO NOTHING
 """)
 

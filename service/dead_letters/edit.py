@@ -58,7 +58,12 @@ def draft(original: Record, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def copy(message: Mapping[str, Any], job_id: int) -> bytes:
-    """The copy's message."""
+    """The copy's message. Raises `BadEdit` where its job id is not above the one that it is based on."""
+    if job_id <= message["based_on"]:
+        raise BadEdit(
+            f"upload_job_id_seq gave {job_id}, and the original is {message['based_on']}: whoever numbered that "
+            "did not draw from the sequence. Set the sequence above every job id."
+        )
     return orjson.dumps({"job_id": job_id, **message})
 
 

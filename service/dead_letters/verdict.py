@@ -13,7 +13,19 @@ from service.db import ledger, preview
 from service.db.letters import Letter
 from service.dead_letters.original import Read, originals
 from service.domain import Job, Outcome, ProviderType, Record, ReplaceScope, WriteMode
-from service.errors import FileExpired, FileGone, Poison, UploadError
+from service.errors import (
+    FileExpired,
+    FileGone,
+    JobIdConflict,
+    NotJson,
+    Poison,
+    SchemaViolation,
+    Tombstone,
+    UnknownType,
+    UploadError,
+    UrlRefused,
+    WrongSize,
+)
 from service.messages import parse
 from service.prepare.fetch import admitted
 from service.prepare.store import Store
@@ -69,6 +81,11 @@ class Judgement:
 
 _APPLIES = Finding(Verdict.WOULD_APPLY)
 
+_LOOKED_AT = {cause.code for cause in (NotJson, Tombstone, SchemaViolation, UnknownType, JobIdConflict)} | {
+    cause.code for cause in (UrlRefused, FileGone, FileExpired, WrongSize)
+}
+"""Causes that a judge would see if they were still there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -98,6 +115,8 @@ class Judge:
             said = f"not at partition {letter.dlq_partition}, offset {letter.dlq_offset} of {self.topics.dead_letter}"
             return Judgement(letter, Finding(Verdict.RECORD_GONE, said))
         job, finding = await self.look_at(provider_type, original.value)
+        if finding is _APPLIES and letter.code not in _LOOKED_AT:
+            finding = Finding(Verdict.WOULD_APPLY, f"only trying tells whether {letter.code} is mended")
         return Judgement(letter, finding, original, job)
 
     async def look_at(self, provider_type: ProviderType, value: bytes | None) -> tuple[Job | None, Finding]:
@@ -105,7 +124,7 @@ class Judge:
         try:
             job = parse(provider_type, value)
         except Poison as error:
-            return None, Finding(Verdict.STILL_POISON, error.message)
+            return None, _found(error)
         return job, await self._known(job) or await self._file(job) or await self._heads(job) or _APPLIES
 
     async def _known(self, job: Job) -> Finding | None:
@@ -129,7 +148,7 @@ class Judge:
             location = await admitted(job.file, self.store, self.limits, datetime.now(UTC))
             size = await self.store.size(location)
         except UploadError as error:
-            return Finding(_verdict_of(error), error.message)
+            return _found(error)
         if size not in {None, job.file.size}:
             return Finding(Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}")
         return None
@@ -166,12 +185,11 @@ def _ended(outcome: Outcome) -> str:
     return outcome.value if outcome is Outcome.SUCCEEDED else f"ended as {outcome.value}"
 
 
-def _verdict_of(error: UploadError) -> Verdict:
+def _found(error: UploadError) -> Finding:
     match error:
         case FileGone():
-            return Verdict.FILE_GONE
+            return Finding(Verdict.FILE_GONE, error.detail)
         case FileExpired():
-            return Verdict.FILE_EXPIRED
-        case Poison():
-            return Verdict.STILL_POISON
-    return Verdict.NOT_JUDGED
+            return Finding(Verdict.FILE_EXPIRED, error.detail)
+    verdict = Verdict.STILL_POISON if isinstance(error, Poison) else Verdict.NOT_JUDGED
+    return Finding(verdict, f"{error.code}: {error.detail or error.message}")

@@ -166,7 +166,7 @@ def assert_kept(before: Ids, after: Ids) -> None:
 
 
 @settings(
-    max_examples=80,
+    max_examples=150,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -9,7 +9,7 @@ import pytest
 
 from service.db import letter_actions
 from service.dead_letters.letter import Replay, own_headers
-from service.dead_letters.replay import Pace, take_back
+from service.dead_letters.replay import ForeignTopic, Pace, take_back
 from service.domain import DataEntrySource, LetterState, Position, Record
 from service.errors import BrokerAway
 from tests.support.jobs import API_PER_YEAR, API_UNIT, CSV_PER_YEAR, FACTORS, Jobs, purchase, purchases
@@ -154,6 +154,23 @@ async def test_a_letter_that_a_newer_version_can_read_is_resolved_by_its_job(
     await office.deliver_waiting()
     resolved = await office.letter(letter)
     assert (resolved.state, resolved.job_id, resolved.year) == ("resolved", 1, 2025)
+
+
+async def test_a_job_that_ends_before_its_letter_is_marked_as_sent_has_the_last_word(
+    office: PostOffice, university: University
+) -> None:
+    letter = await parked_without_file(office, PHYSICS)
+    bring_back(office.jobs)
+    publish = office.publish
+
+    async def and_deliver(record: Record) -> Position:
+        position = await publish(record)
+        await office.deliver_waiting()
+        return position
+
+    office.publish = and_deliver  # type: ignore[method-assign]
+    assert (await office.replay()).letters == {"sent": [letter]}
+    assert await office.state(letter) == "resolved"
 
 
 # several operators
@@ -385,6 +402,13 @@ async def test_a_letter_is_never_sent_to_a_topic_that_is_not_for_jobs(office: Po
     assert office.waiting == []
 
 
+async def test_even_a_verdict_that_overlooked_it_sends_nothing_to_a_foreign_topic(office: PostOffice) -> None:
+    letter = await office.letter(await office.park(CSV_PER_YEAR, GARBAGE))
+    with pytest.raises(ForeignTopic, match="somebody.elses"):
+        await office.sender().send(letter, Record("somebody.elses", None, GARBAGE), job=None)
+    assert (office.waiting, await office.state(letter.id)) == ([], "open")
+
+
 async def test_a_letter_whose_record_is_gone_or_anothers_is_never_sent(office: PostOffice) -> None:
     first, second = await office.park(CSV_PER_YEAR, GARBAGE), await office.park(CSV_PER_YEAR, GARBAGE)
     await office.execute("UPDATE dead_letters SET dlq_offset = 0 WHERE id = :id", id=second)
@@ -401,6 +425,7 @@ async def test_a_letter_whose_record_is_gone_or_anothers_is_never_sent(office: P
     "headers",
     [
         (("dlq-replay-of", b"no id"), ("dlq-replay-count", b"1")),
+        (("dlq-replay-of", str(uuid4()).encode()), ("dlq-replay-count", b"0")),
         (("dlq-replay-of", str(uuid4()).encode()), ("dlq-replay-count", b"many")),
         (("dlq-replay-of", str(uuid4()).encode()), ("dlq-replay-count", b"9" * 30)),
         (("dlq-replay-of", b"\xff"), ("dlq-replay-count", b"-1")),
@@ -421,10 +446,10 @@ async def test_a_message_that_no_text_column_can_hold_is_parked_all_the_same(off
     assert (letter.code, "a\N{REPLACEMENT CHARACTER}b" in letter.message) == ("unknown_type", True)
 
 
-async def test_only_a_letter_of_the_same_topic_fails_by_a_replay(office: PostOffice) -> None:
+async def test_a_letter_has_failed_by_a_replay_on_its_own_topic_alone(office: PostOffice) -> None:
     letter = await office.park(CSV_PER_YEAR, GARBAGE)
-    await office.park(API_PER_YEAR, GARBAGE, headers=Replay(letter, 1).headers())
-    assert await office.state(letter) == "open"
+    elsewhere = await office.park(API_PER_YEAR, GARBAGE, headers=Replay(letter, 1).headers())
+    assert (await office.state(letter), (await office.letter(elsewhere)).replay_of) == ("open", None)
 
 
 def test_own_headers_leave_out_those_of_a_dead_letter() -> None:

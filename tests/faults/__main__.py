@@ -1,6 +1,7 @@
 """`python -m tests.faults`: every fault, against the real servers; the table, and exit code 0 only if all held.
 
-Names of faults as arguments (`F1 F7`) run those alone. `SEEDS=20` repeats F1 with twenty seeds, `SEED=7` starts at another one.
+Names of faults as arguments (`F1 F7`) run those alone. `SEEDS=20` repeats F1 with twenty seeds; `SEED=7`
+begins with another one.
 """
 
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.report import Report
+from tests.faults.report import FAULTS, Report, fault_of
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reliability.md"
@@ -17,20 +18,23 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 class Reporter:
-    """Gives pytest the report to fill in."""
+    """Gives pytest the report to fill in, and leaves out what is not asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: list[str]) -> None:
         self.report = Report()
+        self._names = names
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
         config.fault_report = self.report  # type: ignore[attr-defined]
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if fault_of(item) in (self._names or FAULTS)]
+
 
 def main(names: list[str]) -> int:
-    started, reporter = time.monotonic(), Reporter()
-    chosen = ["-m", " or ".join(f"fault('{name}')" for name in names)] if names else []
-    pytest.main([str(HERE), "--faults=full", "-q", "--tb=short", *chosen], plugins=[reporter])
+    started, reporter = time.monotonic(), Reporter(names)
+    pytest.main([str(HERE), "--faults=full", "-v", "--tb=short", "--show-capture=no"], plugins=[reporter])
     report = reporter.report
     if names:
         report.faults = {name: measured for name, measured in report.faults.items() if name in names}

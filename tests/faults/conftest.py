@@ -11,7 +11,7 @@ import pytest
 
 from service.db.migrate import upgrade
 from service.demo.postgres import EmbeddedPostgres
-from tests.faults.report import Measured, Report
+from tests.faults.report import Measured, Report, fault_of
 from tests.support.databases import new_database
 from tests.support.parts import Kafka, Postgres
 from tests.support.trial import Trial
@@ -22,13 +22,17 @@ OpenTrial = Callable[..., AbstractAsyncContextManager[Trial]]
 
 _REPORT = pytest.StashKey[Report]()
 
-_BY_FILE = {"test_input_safety.py": "F15"}
-"""Tests that are a fault's as they are: each is a round."""
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fault(name): a fault of docs/reliability.md, such as F7")
+    config.addinivalue_line("markers", "full: under `make faults` alone")
     config.stash[_REPORT] = getattr(config, "fault_report", Report())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not _is_full(config):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,14 +52,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
         measured.failed.append(f"{item.name}: {told[0].rpartition(': ')[2] if told else outcome.when}")
     elif outcome.skipped:
         measured.skipped.append(str(outcome.longrepr[2]).removeprefix("Skipped: "))
-    elif outcome.when == "call" and item.path.name in _BY_FILE:
+    elif outcome.when == "call" and not item.get_closest_marker("fault"):
         measured.round()
     return outcome
 
 
 def _measured(item: pytest.Item) -> Measured | None:
-    marker = item.get_closest_marker("fault")
-    name = marker.args[0] if marker else _BY_FILE.get(item.path.name)
+    name = fault_of(item)
     return item.config.stash[_REPORT].faults[name] if name else None
 
 
@@ -85,8 +88,8 @@ def open_trial(postgres: Postgres, migrated_template: str, real_kafka: Kafka, tm
     async def opened(**settings: Any) -> AsyncIterator[Trial]:
         prefix = f"t{secrets.token_hex(4)}"
         with new_database(postgres.url, migrated_template) as database:
-            kafka = settings.pop("bootstrap_servers", real_kafka.bootstrap_servers)
-            async with Trial.open(database, kafka, tmp_path / prefix, prefix, **settings) as trial:
+            broker = settings.pop("bootstrap_servers", real_kafka.bootstrap_servers)
+            async with Trial.open(database, broker, tmp_path / prefix, prefix, **settings) as trial:
                 yield trial
 
     return opened

@@ -47,7 +47,7 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
                 own_postgres.kill()
                 await trial.send(*trial.load.uploads(int(scale(30, 500))))
                 await until(lambda: _is_unready(worker), within=UNREADY_WITHIN, what="the worker is unready")
-                await asyncio.sleep(scale(12, 300))  # the fault itself
+                await asyncio.sleep(scale(6, 300))  # the fault itself
                 before = await _back(own_postgres, trial)
                 returned = time.monotonic()
                 await until(lambda: _is_above(trial, before), within=WORKING_WITHIN, what="a job has ended")
@@ -92,7 +92,7 @@ async def _is_above(trial: Trial, before: int) -> bool:
 
 
 @pytest.mark.fault("F12")
-@pytest.mark.parametrize("how", ["frozen", "killed"])
+@pytest.mark.parametrize("how", [pytest.param("frozen", marks=pytest.mark.full), "killed"])
 async def test_no_worker_is_a_zombie_after_the_broker_comes_back(
     how: str, own_kafka: ApacheKafka, open_trial: OpenTrial, measured: Measured, scale: Scale
 ) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import text
 from service.broker import RECORD_BYTES, connection
 from service.dead_letters.guard import resume
 from service.domain import ProviderType
-from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.trial import Trial
 from tests.support.until import until
@@ -109,6 +108,7 @@ async def test_a_dead_letter_topic_that_refuses_holds_the_offset(trial: Trial, m
     await _held_until(trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**21))
 
 
+@pytest.mark.full
 @pytest.mark.fault("F10")
 async def test_a_record_too_large_for_the_dead_letter_topic_is_held(trial: Trial, measured: Measured) -> None:
     await _limit(trial, trial.client.topics.jobs(CSV_PER_YEAR), 2**22)

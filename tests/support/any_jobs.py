@@ -48,7 +48,7 @@ Step = Submitted | Typed | Again | Clash
 
 
 def mostly(usual: list[str], rare: list[str]) -> st.SearchStrategy[str]:
-    return st.sampled_from(usual * (1 + 16 * len(rare) // len(usual)) + rare)
+    return st.sampled_from(usual * (1 + 8 * len(rare) // len(usual)) + rare)
 
 
 def cells(**columns: tuple[list[str], list[str]]) -> st.SearchStrategy[dict[str, str]]:

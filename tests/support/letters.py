@@ -118,8 +118,12 @@ class PostOffice:
             await replay(sender, self.judge(), letters, report, pace=pace or Pace(), force=force, tell=lambda *_: None)
         return report
 
-    async def execute(self, statement: str, **values: Any) -> Any:
-        """Run one SQL statement; its first value, if it returns any."""
+    async def execute(self, statement: str, **values: Any) -> None:
+        """Run one SQL statement."""
         async with self.engine.begin() as conn:
-            done = await conn.execute(text(statement), values)
-            return done.scalar() if done.returns_rows else None
+            await conn.execute(text(statement), values)
+
+    async def row(self, query: str) -> tuple[Any, ...]:
+        """The one row that a query gives."""
+        async with self.engine.connect() as conn:
+            return tuple((await conn.execute(text(query))).one())

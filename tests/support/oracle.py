@@ -4,7 +4,8 @@ It asks PostgreSQL and Kafka directly, and knows from the uploads themselves whi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,7 @@ class World:
             rows: dict[Scope, list[str]] = defaultdict(list)
             for module, type_id, source, name in await conn.execute(_ROWS):
                 rows[module, type_id, source].append(name)
-        records = await _records(kafka, [*topics.all_jobs, topics.completed, topics.dead_letter])
+        records = await records_of(kafka, [*topics.all_jobs, topics.completed, topics.dead_letter])
         return cls(
             ledger,
             rows,
@@ -204,27 +205,36 @@ async def committed_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
     return {(at.topic, at.partition): kept.offset for group in found for at, kept in group.items()}
 
 
-async def _records(kafka: KafkaSettings, topics: Sequence[str]) -> list[Record]:
+async def end_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
+    """Where every job topic that holds anything ends, by topic and partition."""
+    async with _reading(kafka) as consumer:
+        ends = await _ends(consumer, Topics(kafka.topic_prefix).all_jobs)
+    return {(place.topic, place.partition): end for place, end in ends.items()}
+
+
+async def records_of(kafka: KafkaSettings, topics: Sequence[str]) -> list[Record]:
     """All records of these topics."""
-    consumer = AIOKafkaConsumer(**connection(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
-    await consumer.start()
-    try:
-        places = [TopicPartition(topic, n) for topic in topics for n in await _partitions(consumer, topic)]
-        ends = {place: end for place, end in (await consumer.end_offsets(places)).items() if end}
-        consumer.assign(list(ends))
-        records: list[Record] = []
+    records: list[Record] = []
+    async with _reading(kafka) as consumer:
+        ends = await _ends(consumer, topics)
         while any([await consumer.position(place) < end for place, end in ends.items()]):
             batches = await consumer.getmany(timeout_ms=500)
             records += (record for batch in batches.values() for record in batch)
-    finally:
-        await consumer.stop()
     return records
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    """A topic's partitions; none where there is no such topic."""
-    found = consumer.partitions_for_topic(topic)
-    if found is None:
-        await consumer._client.force_metadata_update()
-        found = consumer.partitions_for_topic(topic)
-    return found or set()
+@asynccontextmanager
+async def _reading(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**connection(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    await consumer._client.force_metadata_update()  # which asks for all topics, as no other call does
+    places = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+    consumer.assign(places)
+    return {place: end for place, end in (await consumer.end_offsets(places)).items() if end}

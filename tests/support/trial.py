@@ -15,7 +15,7 @@ from service.domain import ProviderType
 from service.settings import Settings
 from tests.support.jobs import Jobs
 from tests.support.load import Load, Upload
-from tests.support.oracle import Findings, committed_offsets, examine
+from tests.support.oracle import Findings, committed_offsets, end_offsets, examine
 from tests.support.university import University
 from tests.support.until import until
 from tests.support.worker import Client, Process, client, process, settings_for
@@ -40,14 +40,13 @@ class Trial:
     client: Client
     logs: Path
     uploads: dict[int, Upload] = field(default_factory=dict)
-    _ends: dict[tuple[str, int], int] = field(default_factory=dict)
     _workers: int = 0
     _behind: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, database: str, kafka: str, home: Path, prefix: str, *, seed: int = 1, **settings: Any
+        cls, database: str, bootstrap_servers: str, home: Path, prefix: str, *, seed: int = 1, **settings: Any
     ) -> AsyncIterator[Self]:
         """A trial on a migrated database and a broker; `settings` are those of `settings_for`."""
         root = home / "the root"
@@ -56,7 +55,7 @@ class Trial:
         try:
             university = await University.found(engine)
             jobs = Jobs(engine, root)
-            of_worker = settings_for(database, kafka, root, prefix, **settings)
+            of_worker = settings_for(database, bootstrap_servers, root, prefix, **settings)
             async with client(of_worker) as there:
                 yield cls(of_worker, university, jobs, Load(university, jobs, seed), there, home)
         finally:
@@ -71,7 +70,6 @@ class Trial:
     async def send_value(self, provider_type: ProviderType, value: bytes | None, **more: Any) -> tuple[str, int, int]:
         """Produce any record to a topic of jobs; where it lies."""
         sent = await self.client.send(provider_type, value, **more)
-        self._ends[sent.topic, sent.partition] = sent.offset + 1
         return sent.topic, sent.partition, sent.offset
 
     def worker(self, *, crash_at: str = "", settings: Settings | None = None) -> Process:
@@ -99,15 +97,23 @@ class Trial:
         """How many records are parked."""
         return int(await self.scalar(_PARKED))
 
+    async def settled(self) -> int:
+        """How many have come to an end, one way or the other."""
+        return await self.ended() + await self.parked()
+
     async def drained(self, *, within: float) -> None:
-        """Wait until every group has committed behind everything that was sent."""
+        """Wait until every group has committed behind everything that lies on its topic by now."""
+
+        ends: dict[tuple[str, int], int] = {}
 
         async def behind() -> bool:
+            nonlocal ends
             with suppress(KafkaError, SQLAlchemyError, OSError):
                 if await self.scalar(_OPEN.bindparams(sent=list(self.uploads))):
                     return False
+                ends = ends or await end_offsets(self.settings.kafka)
                 committed = await committed_offsets(self.settings.kafka)
-                self._behind = {at: end for at, end in self._ends.items() if committed.get(at, 0) < end}
+                self._behind = {at: end for at, end in ends.items() if committed.get(at, 0) < end}
                 return not self._behind
             return False
 
@@ -123,6 +129,4 @@ class Trial:
 
     async def examine(self, *, drained: bool = True) -> Findings:
         """What the oracle finds."""
-        return await examine(
-            self.university.engine, self.settings.kafka, self.uploads.values(), drained=drained
-        )
+        return await examine(self.university.engine, self.settings.kafka, self.uploads.values(), drained=drained)

@@ -5,10 +5,6 @@ from service.handlers.breaker import Breaker
 from service.handlers.lane import Lane
 
 
-async def patient(_seconds: float) -> bool:
-    return True
-
-
 async def impatient(_seconds: float) -> bool:
     return False
 

@@ -67,7 +67,11 @@ def edit(
     file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", exists=True, dir_okay=False, help="Put this file into the store in place of the letter's."
+            "--file",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A file for the store, in place of the letter's.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Send it even if it would come back.")] = False,

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -16,6 +18,7 @@ from service.cli.dead_letters.view import (
     as_text,
     dumped,
     fields_of,
+    number_of,
     print_json,
     record_as_json,
     show_groups,
@@ -132,7 +135,8 @@ def _show_record(screen: Screen, record: Record, *, with_value: bool) -> None:
     own = [(name, repr(value)) for name, value in record.headers if not name.startswith(PREFIX)]
     size = "none (a tombstone)" if record.value is None else f"{len(record.value):,} bytes"
     screen.line(f"\nkey: {record.key!r}\nvalue: {size}{'' if with_value else '; --value shows it'}")
-    screen.table(("header", "value"), own or [("(none of its own)", "")])
+    if own:
+        screen.table(("header", "value"), own)
     screen.line(f"\nstack:\n{said.get(f'{PREFIX}stack', b'').decode('utf-8', 'replace')}".rstrip())
     if with_value and record.value is not None:
         screen.line(f"\n{as_text(record.value)}")
@@ -142,6 +146,9 @@ def _show_history(screen: Screen, letter: Letter, history: list[Action]) -> None
     screen.line("\nhistory:")
     rows = [(f"{letter.parked_at:%Y-%m-%d %H:%M:%S}", "worker", "parked", letter.code)]
     rows += [(f"{done.at:%Y-%m-%d %H:%M:%S}", done.actor, done.action, _came_of(done, letter)) for done in history]
+    if letter.state is not LetterState.OPEN:
+        now = (letter.state_by or "", letter.state, letter.state_reason or "")
+        rows.append((f"{letter.state_at:%Y-%m-%d %H:%M:%S}", *now))
     screen.table(("when (UTC)", "who", "what", "came of it"), rows)
 
 
@@ -168,15 +175,26 @@ def export(
 ) -> None:
     """Write letters as JSON lines: all that is known, and the record's key, value and headers in base64.
 
-    The values may hold personal data: the file is readable for you alone, and the export is kept in the audit.
+    The values may hold personal data: a new file is readable for you alone, and the export is kept in the audit.
 
     **Examples**
 
         uploads dead-letters export --out letters.jsonl
         uploads dead-letters export --code schema | jq -r '.value | @base64d'
     """
-    with open(out, "wb", opener=_private) if out else typer.get_binary_stream("stdout") as file:
+    with _opened(out) as file:
         asyncio.run(_export(chosen, file, Deed(actor(by), "export", chosen.asked, reason)))
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[BinaryIO]:
+    if out is None:
+        stream = typer.get_binary_stream("stdout")
+        yield stream
+        stream.flush()
+        return
+    with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        yield file
 
 
 async def _export(chosen: Chosen, file: BinaryIO, deed: Deed) -> None:
@@ -186,7 +204,7 @@ async def _export(chosen: Chosen, file: BinaryIO, deed: Deed) -> None:
         async with engine.connect() as conn:
             found = await select(conn, chosen.filter)
         await _write(engine, read, found, file, deed)
-    typer.echo(f"{len(found):,} letters exported.", err=True)
+    typer.echo(f"{number_of(len(found))} exported.", err=True)
 
 
 async def _write(engine: AsyncEngine, read: Read, found: list[Letter], file: BinaryIO, deed: Deed) -> None:
@@ -198,7 +216,3 @@ async def _write(engine: AsyncEngine, read: Read, found: list[Letter], file: Bin
                 line: dict[str, Any] = asdict(letter) | record_as_json(records.get(letter.id))
                 file.write(dumped(line, orjson.OPT_APPEND_NEWLINE))
                 report.note("exported", letter.id)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -8,7 +8,7 @@ import typer
 from service.cli.dead_letters.connections import database
 from service.cli.dead_letters.options import ByOption, Chosen, ExecuteOption, ReasonOption, actor, choosing
 from service.cli.dead_letters.replay import NOT_ALL
-from service.cli.dead_letters.view import print_json, show_letters
+from service.cli.dead_letters.view import number_of, print_json, show_letters
 from service.cli.request import JsonOption
 from service.cli.screen import Screen
 from service.db.letters import Letter
@@ -80,9 +80,9 @@ def _show(found: list[Letter], report: Report | None, done: int, *, as_json: boo
         screen.line("There is no such dead letter to discard.")
     elif report is None:
         show_letters(screen, found)
-        screen.line(f"{len(found):,} letters. Nothing was discarded: add --execute to do it.")
+        screen.line(f"{number_of(len(found))}. Nothing was discarded: add --execute to do it.")
     else:
-        screen.line(f"{done:,} of {len(found):,} letters discarded (action {report.action_id}).")
+        screen.line(f"{done:,} of {number_of(len(found))} discarded (action {report.action_id}).")
 
 
 def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption = False) -> None:

@@ -60,7 +60,8 @@ def choosing(*states: LetterState) -> Callable[[Command], Command]:
     return decorate
 
 
-def _options(
+def _filter(
+    by_default: Sequence[LetterState],
     ids: Annotated[
         list[str] | None, typer.Option("--id", metavar="ID", help="A letter's id, or how it begins. Repeatable.")
     ] = None,
@@ -89,26 +90,22 @@ def _options(
     limit: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="So many at most, the first parked first.")
     ] = None,
-) -> None:
-    """The options themselves."""
-
-
-_OPTIONS = signature(_options).parameters
-
-
-def _filter(by_default: Sequence[LetterState], **asked: Any) -> Filter:
+) -> Filter:
     return Filter(
-        ids=tuple(asked["ids"] or ()),
-        codes=tuple(asked["codes"] or ()),
-        topics=tuple(asked["topics"] or ()),
-        provider_types=tuple(asked["providers"] or ()),
-        scopes=tuple(_parsed(parse_scope, key, "--scope") for key in asked["scopes"] or ()),
-        jobs=tuple(asked["jobs"] or ()),
-        older_than=_age(asked["older_than"], "--older-than"),
-        newer_than=_age(asked["newer_than"], "--newer-than"),
-        states=_states(asked["states"]) if asked["states"] else tuple(by_default),
-        limit=asked["limit"],
+        ids=tuple(ids or ()),
+        codes=tuple(codes or ()),
+        topics=tuple(topics or ()),
+        provider_types=tuple(providers or ()),
+        scopes=tuple(_parsed(parse_scope, key, "--scope") for key in scopes or ()),
+        jobs=tuple(jobs or ()),
+        older_than=_age(older_than, "--older-than"),
+        newer_than=_age(newer_than, "--newer-than"),
+        states=_states(states) if states else tuple(by_default),
+        limit=limit,
     )
+
+
+_OPTIONS = {name: option for name, option in signature(_filter).parameters.items() if name != "by_default"}
 
 
 def _age(given: str | None, option: str) -> timedelta | None:

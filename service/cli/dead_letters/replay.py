@@ -96,13 +96,13 @@ def _waves(canary: str) -> tuple[int, ...]:
 
 def _replayable(chosen: Chosen, *, quarantined: bool) -> Chosen:
     """The choice, in states from which a letter may be sent."""
-    states = set(chosen.filter.states) or {LetterState.OPEN}
+    states = set(chosen.filter.states)
+    if not states or not states <= _REPLAYED:
+        raise typer.BadParameter("open, sent and quarantined letters are replayed, no others.", param_hint="--state")
     if quarantined:
-        states |= {LetterState.QUARANTINED}
+        states.add(LetterState.QUARANTINED)
     elif LetterState.QUARANTINED in states:
         raise typer.BadParameter("add --quarantined to mean it.", param_hint="--state")
-    if not states <= _REPLAYED:
-        raise typer.BadParameter("open, sent and quarantined letters are replayed, no others.", param_hint="--state")
     return chosen.within(tuple(sorted(states)))
 
 
@@ -169,6 +169,7 @@ def _show_end(judged: Sequence[Judged], report: Report, *, chosen: int) -> None:
     if not_sent:
         show_judged(screen, not_sent)
     came = {what: len(ids) for what, ids in report.letters.items()}
-    screen.line(f"{counted(came) or 'nothing sent'}; {chosen - len(judged):,} not reached (action {report.action_id}).")
+    came["not reached"] = chosen - sum(came.values())
+    screen.line(f"{counted(came)} (action {report.action_id}).")
     if report.stopped:
         screen.line(f"Stopped: {report.stopped}", "red")

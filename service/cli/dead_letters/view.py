@@ -88,7 +88,12 @@ def tally(judged: Sequence[Judged]) -> str:
 
 def counted(counts: Mapping[str, int]) -> str:
     """`3 sent, 2 held_back`, the most frequent first."""
-    return ", ".join(f"{count:,} {what}" for what, count in Counter(counts).most_common())
+    return ", ".join(f"{count:,} {what}" for what, count in Counter(counts).most_common() if count)
+
+
+def number_of(letters: int) -> str:
+    """`1 letter`, `2 letters`."""
+    return f"{letters:,} letter{'' if letters == 1 else 's'}"
 
 
 def fields_of(letter: Letter) -> Iterator[tuple[str, object]]:
