@@ -56,8 +56,8 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Read from the environment, and from `.env` in the working directory, when a command starts. A wrong one is",
-        "refused then, with its name and what was expected. `uploads migrate` and `uploads check` need the database's URL",
-        "alone, `uploads watch` the bootstrap servers.",
+        "refused then, with its name and what was expected. `uploads migrate` and `uploads check` need the database's",
+        "URL alone, `uploads watch` the bootstrap servers.",
         "",
     ]
     for title, said, fields in _groups():

@@ -15,8 +15,9 @@ from service.db.ledger import Line
 from service.domain import Job, Reason
 from service.errors import Environment, Refusal, TookTooLong, Transient
 from service.events import progress_record
+from service.prepare.check import EntryChecker
 from service.prepare.prepare import Workshop, prepare
-from service.prepare.upload import Progress
+from service.prepare.upload import Progress, Upload
 
 Step = Literal["begin", "fetch", "prepare", "apply", "announce"]
 
@@ -30,6 +31,16 @@ class Journey:
     attempts: int = 1
     first_started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     progress: Progress = field(default_factory=Progress)
+    upload: Upload | None = None
+
+    def modules_of(self, job: Job) -> tuple[int, ...] | None:
+        """The modules that the job's rows are for; None where it failed before that was known."""
+        if job.carbon_report_module_id is not None:
+            return (job.carbon_report_module_id,)
+        if self.upload is None or self.progress.stage != "replacing":
+            return None
+        checker = self.upload.checker
+        return tuple(sorted(checker.affected)) if isinstance(checker, EntryChecker) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ class Way:
         journey.step = "fetch" if job.file else "prepare"
         try:
             async with prepare(job, self.workshop, journey.progress) as upload:
-                journey.step = "apply"
+                journey.step, journey.upload = "apply", upload
                 return await apply(self.engine, job, upload, self.workshop.store, self.outbox)
         except Refusal as refusal:
             journey.step = "apply"

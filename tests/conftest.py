@@ -18,7 +18,9 @@ NEEDS_REAL_KAFKA = "needs a real Kafka"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--faults", choices=("fast", "full"), default="fast", help="how long each fault of tests/faults lasts")
+    parser.addoption(
+        "--faults", choices=("fast", "full"), default="fast", help="how long each fault of tests/faults lasts"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

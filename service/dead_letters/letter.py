@@ -44,7 +44,10 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a record is given up: the error, where it happened, and how often it was tried since when."""
+    """Why a record is given up: the error, where it happened, and how often it was tried since when.
+
+    `modules` are those that its rows are for, where that is known.
+    """
 
     error: UploadError
     stage: Stage
@@ -53,6 +56,13 @@ class Failure:
     last_at: datetime
     job: Job | None = None
     cause: BaseException | None = None
+    id_read: int | None = None
+    modules: tuple[int, ...] | None = None
+
+    @property
+    def job_id(self) -> int | None:
+        """The job's id; of a message that is otherwise wrong, the one that could be read in it."""
+        return self.id_read if self.job is None else self.job.job_id
 
     @property
     def message(self) -> str:
@@ -105,8 +115,9 @@ def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
     yield "original-offset", str(incoming.offset)
     yield "original-timestamp", incoming.timestamp.isoformat()
     yield "group", incoming.group
+    if failure.job_id is not None:
+        yield "job-id", str(failure.job_id)
     if failure.job is not None:
-        yield "job-id", str(failure.job.job_id)
         yield "scope", failure.job.key
     yield "code", failure.error.code
     yield "exception-class", type(failure.cause or failure.error).__name__

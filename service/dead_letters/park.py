@@ -28,24 +28,22 @@ async def park(
             position = await publish(letter)
             crash.point("after_dead_letter_ack")
             await dead_letters.note_position(conn, letter_id, partition=position.partition, offset=position.offset)
-    if failure.job is not None:
-        await publish(_event(topics.completed, source, incoming, failure))
+    if failure.job_id is not None:
+        await publish(_event(failure.job_id, topics.completed, source, incoming, failure))
     return is_new
 
 
-def _event(topic: str, source: str, incoming: Incoming, failure: Failure) -> Record:
-    job = failure.job
-    if job is None:
-        raise ValueError("without a job nobody can be told")
+def _event(job_id: int, topic: str, source: str, incoming: Incoming, failure: Failure) -> Record:
     letter_id = incoming.dead_letter_id
+    key = str(job_id) if failure.job is None else failure.job.key
     body = UploadParked(
-        job_id=job.job_id,
-        provider_type=job.provider_type.value,
+        job_id=job_id,
+        provider_type=incoming.provider_type.value,
         code=failure.error.code,
         message=failure.message,
         dead_letter_id=letter_id,
     )
-    return to_record(body, topic=topic, kind=PARKED, event_id=letter_id, at=failure.last_at, source=source, key=job.key)
+    return to_record(body, topic=topic, kind=PARKED, event_id=letter_id, at=failure.last_at, source=source, key=key)
 
 
 def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
@@ -57,11 +55,11 @@ def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
         "original_offset": incoming.offset,
         "original_timestamp": incoming.timestamp,
         "consumer_group": incoming.group,
-        "job_id": job and job.job_id,
+        "job_id": failure.job_id,
         "provider_type": incoming.provider_type.value,
         "data_entry_type_id": job and job.data_entry_type_id,
         "year": job and job.year,
-        "modules": [job.carbon_report_module_id] if job and job.carbon_report_module_id else None,
+        "modules": None if failure.modules is None else list(failure.modules),
         "code": failure.error.code,
         "stage": failure.stage,
         "exception_class": type(failure.cause or failure.error).__name__,

@@ -1,9 +1,11 @@
 """From a record to its offset: what a job's end, or its failure, means for the partition."""
 
 import traceback
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, assert_never
+from uuid import UUID
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -21,7 +23,7 @@ from service.domain import Job, ProviderType, Record
 from service.errors import Environment, GuardStopped, Poison, Transient, Unexpected, UploadError
 from service.handlers.breaker import Breaker
 from service.handlers.lane import Hand, Lane
-from service.messages import parse
+from service.messages import job_id_of, parse
 from service.retry import classify, pause
 from service.settings import RetrySettings
 from service.topics import Topics
@@ -53,6 +55,7 @@ class Settler:
         self._guard = guard
         self._topics = topics
         self._retry = retry
+        self._unexpected: Counter[UUID] = Counter()
         self._parked_unexpected: set[str] = set()
         self.breaker = breaker
 
@@ -101,7 +104,7 @@ class Settler:
     async def _failed(
         self, incoming: Incoming, job: Job | None, journey: Journey, error: Exception, tries: int
     ) -> Fate:
-        failure = self._judged(error, tries)
+        failure = self._judged(error, incoming.dead_letter_id)
         if isinstance(failure, Poison):
             try:
                 await self._park(incoming, job, journey, failure, error)
@@ -116,13 +119,14 @@ class Settler:
         await self._note(job, failure)
         return Again(pause(tries, self._retry))
 
-    def _judged(self, error: Exception, tries: int) -> UploadError:
+    def _judged(self, error: Exception, record_id: UUID) -> UploadError:
         """The failure as one of the three kinds; an unknown one is tried again a few times first."""
         known = classify(error)
         if known is not None:
             return known
         where = _where(error)
-        if tries < self._retry.unexpected_tries:
+        self._unexpected[record_id] += 1
+        if self._unexpected[record_id] < self._retry.unexpected_tries:
             return Transient(f"Unexpected {where}.")
         if where in self._parked_unexpected:
             # what strikes two jobs alike is not about a job
@@ -135,11 +139,14 @@ class Settler:
         stage: Stage = "decode" if job is None else _STAGES[journey.step]
         last = datetime.now(UTC)
         first = min(journey.first_started_at, last)
-        letter = Failure(failure, stage, journey.attempts, first, last, job, error)
+        id_read = job_id_of(incoming.record.value) if job is None else None
+        modules = None if job is None else journey.modules_of(job)
+        letter = Failure(failure, stage, journey.attempts, first, last, job, error, id_read, modules)
         way = self._way
         await self._guard.admit()
         is_new = await park(way.engine, way.publish, self._topics, way.outbox.source, incoming, letter)
         self._guard.note(parked=True)
+        self._unexpected.pop(incoming.dead_letter_id, None)
         if isinstance(failure, Unexpected):
             self._parked_unexpected.add(_where(error))
         log.error("parked", code=failure.code, stage=stage, message=failure.message, repeated=not is_new)

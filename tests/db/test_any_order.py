@@ -1,5 +1,6 @@
 """Any jobs in any order: after each, rows, heads and event are those of a plain model of the rules."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from tests.support.model_rows import MEMBER, STUDENT
 from tests.support.model_types import Factor, Module, Row, Told, Upload
 from tests.support.university import BIOLOGY, PHYSICS, Entry, University
 
+EXAMPLES = int(os.environ.get("EXAMPLES") or 100)
 NO_MODULE = 987654
 
 Ids = dict[str, set[int]]
@@ -166,7 +168,7 @@ def assert_kept(before: Ids, after: Ids) -> None:
 
 
 @settings(
-    max_examples=150,
+    max_examples=EXAMPLES,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

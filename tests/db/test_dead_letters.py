@@ -404,7 +404,7 @@ async def test_a_letter_is_never_sent_to_a_topic_that_is_not_for_jobs(office: Po
 
 async def test_even_a_verdict_that_overlooked_it_sends_nothing_to_a_foreign_topic(office: PostOffice) -> None:
     letter = await office.letter(await office.park(CSV_PER_YEAR, GARBAGE))
-    with pytest.raises(ForeignTopic, match="somebody.elses"):
+    with pytest.raises(ForeignTopic, match=r"somebody\.elses"):
         await office.sender().send(letter, Record("somebody.elses", None, GARBAGE), job=None)
     assert (office.waiting, await office.state(letter.id)) == ([], "open")
 

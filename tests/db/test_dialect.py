@@ -1,6 +1,7 @@
 """The CSV dialect and inline rows, from the bytes of an upload to what is stored."""
 
 import gzip
+from typing import Any
 
 import pytest
 import zstandard
@@ -180,7 +181,7 @@ INLINE_VALUES = {
 
 
 @pytest.mark.parametrize(("given", "expected"), INLINE_VALUES.values(), ids=INLINE_VALUES)
-async def test_an_inline_value(university: University, jobs: Jobs, given: object, expected: object) -> None:
+async def test_an_inline_value(university: University, jobs: Jobs, given: Any, expected: object) -> None:
     rows = [{"unit_institutional_id": PHYSICS, "fte": fte} for fte in (1, given)]
     event = await jobs.run(API_PER_YEAR, rows, data_entry_type="student")
     values = [entry.data["fte"] for entry in await university.scope(PHYSICS, SOURCES[API_PER_YEAR], STUDENT)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import orjson
@@ -117,7 +117,7 @@ async def test_a_record_too_large_for_the_dead_letter_topic_is_held(trial: Trial
     await _held_until(trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**22))
 
 
-async def _held_until(trial: Trial, measured: Measured, *, mend: Callable) -> None:
+async def _held_until(trial: Trial, measured: Measured, *, mend: Callable[[], Awaitable[None]]) -> None:
     """Nothing moves and the worker is unready, until it is mended; then there is one dead letter, and work goes on."""
     with trial.working() as worker:
         await until(lambda: _says(worker, "breaker_opened"), within=30, what="the breaker is open")

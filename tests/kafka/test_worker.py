@@ -78,8 +78,8 @@ async def test_a_message_delivered_twice_is_answered_with_the_same_bytes_and_don
 
 POISON = {
     "not_json": b"{",
-    "schema": b'{"job_id": 1, "year": 2025}',
-    "unknown_type": b'{"job_id":1,"year":2025,"data_entry_type":"biscuits","file":{"url":"file:///x","size":1,"sha256":"%s"}}'
+    "schema": b'{"job_id": 901, "year": 2025}',
+    "unknown_type": b'{"job_id":902,"year":2025,"data_entry_type":"biscuits","file":{"url":"file:///x","size":1,"sha256":"%s"}}'
     % (b"0" * 64),
     "tombstone": None,
 }
@@ -112,6 +112,15 @@ async def test_who_waits_for_a_parked_job_is_told(settings: Settings, university
     assert (event["outcome"], event["code"]) == ("parked", "file_gone")
     assert dict(record.headers)["ce_type"] == b"uploads.job.parked"
     assert dict(record.headers)["ce_id"].decode() == event["dead_letter_id"]
+
+
+async def test_a_wrong_message_whose_job_id_can_be_read_is_told_too(settings: Settings) -> None:
+    async with client(settings) as kafka, running(settings):
+        await kafka.send(CSV_PER_YEAR, {"job_id": 77, "year": "last"})
+        event = await kafka.event(77)
+        (letter,) = await kafka.dead_letters(1)
+    assert (event["outcome"], event["code"]) == ("parked", "schema")
+    assert dict(letter.headers)["dlq-job-id"] == b"77"
 
 
 async def test_progress_is_told_while_a_long_job_works(settings: Settings, university: University, jobs: Jobs) -> None:

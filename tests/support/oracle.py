@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -29,8 +29,8 @@ _LEDGER = text("SELECT job_id, outcome, superseded_by, event_key, event_headers,
 _ROWS = text("SELECT carbon_report_module_id, data_entry_type_id, source, data ->> 'name' FROM data_entries")
 _LETTERS = text("SELECT id, original_topic, original_partition, original_offset FROM dead_letters")
 
-Record = ConsumerRecord[Any, Any]
-Place = tuple[str, int, int]
+Record: TypeAlias = "ConsumerRecord[Any, Any]"
+Place: TypeAlias = tuple[str, int, int]
 """Topic, partition and offset."""
 
 
