@@ -10,6 +10,7 @@ import pytest
 from service.db import letter_actions
 from service.dead_letters.letter import Replay, own_headers
 from service.dead_letters.replay import ForeignTopic, Pace, take_back
+from service.dead_letters.verdict import Finding, Verdict
 from service.domain import DataEntrySource, LetterState, Position, Record
 from service.errors import BrokerAway
 from tests.support.jobs import API_PER_YEAR, API_UNIT, CSV_PER_YEAR, FACTORS, Jobs, purchase, purchases
@@ -197,7 +198,7 @@ async def test_a_letter_that_was_sent_meanwhile_is_not_sent_once_more(office: Po
 
 
 async def test_a_claim_is_taken_back_once_its_operator_must_be_dead(office: PostOffice) -> None:
-    letter = await office.park(CSV_PER_YEAR, GARBAGE)
+    letter = await parked_without_file(office, PHYSICS)
     await _die_after_claim(office, letter)
     assert await take_back(office.engine, actor="bob") == {}
     await _let_pass(office, timedelta(minutes=6))
@@ -364,6 +365,13 @@ async def test_a_job_over_the_year_is_superseded_by_one_newer_head(
     judgement = await office.judged(letter)
     assert judgement.finding.verdict == "superseded"
     assert "by job 12" in judgement.finding.detail
+
+
+async def test_an_older_head_supersedes_nobody(office: PostOffice) -> None:
+    await office.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=5)
+    letter = await parked_without_file(office, PHYSICS, replace_scope="year", job_id=6)
+    bring_back(office.jobs)
+    assert (await office.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
 
 
 async def test_a_job_is_superseded_for_certain_where_every_module_has_a_newer_head(office: PostOffice) -> None:

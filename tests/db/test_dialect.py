@@ -189,7 +189,8 @@ async def test_an_inline_value(university: University, jobs: Jobs, given: Any, e
 
 
 async def test_inline_rows_may_have_different_keys(university: University, jobs: Jobs) -> None:
-    rows = [{"fte": 1, "unit_institutional_id": PHYSICS}, {"unit_institutional_id": PHYSICS}, {}, {"fte": 2}]
+    unit = {"unit_institutional_id": PHYSICS}
+    rows: list[dict[str, Any]] = [{"fte": 1} | unit, unit, {}, {"fte": 2}]
     event = await jobs.run(API_PER_YEAR, rows, data_entry_type="student")
     assert codes(event) == [(2, "fte", "required"), (3, "unit_institutional_id", "required")]
     assert event["rows"]["total"] == 3

@@ -30,7 +30,7 @@ Scale = Callable[[int, int], int]
 async def test_an_id_with_other_content_is_a_conflict_and_a_repeat_is_none(
     trial: Trial, measured: Measured, scale: Scale
 ) -> None:
-    draw, uploads = trial.load.random, trial.load.uploads(scale(40, 400))
+    draw, uploads = trial.load.random, trial.load.uploads(scale(25, 400))
     conflicting = draw.sample(uploads, 8)
     repeats = [upload for upload in uploads for _ in range(draw.randint(0, 4))]
     draw.shuffle(repeats)
@@ -87,7 +87,7 @@ async def _stops(trial: Trial, worker: Process, parked: int) -> None:
 async def test_one_percent_of_poison_is_parked_and_the_rest_is_done(
     trial: Trial, measured: Measured, scale: Scale
 ) -> None:
-    poison = scale(2, 10)
+    poison = scale(1, 10)
     uploads = trial.load.uploads(99 * poison)
     for number, upload in enumerate(uploads):
         if number % 99 == 50:
