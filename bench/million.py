@@ -10,6 +10,7 @@ import random
 import resource
 import tempfile
 import time
+from hashlib import file_digest
 from pathlib import Path
 
 import uvloop
@@ -91,8 +92,6 @@ async def _run_all(jobs: Jobs, talk: object, rows: int, units: int, runs: int) -
 
 def _claim(jobs: Jobs) -> dict[str, object]:
     """The claim check of the file, hashed without holding it in memory."""
-    from hashlib import file_digest  # noqa: PLC0415
-
     path = jobs.root / "purchases.csv"
     with path.open("rb") as file:
         return {"url": path.as_uri(), "size": path.stat().st_size, "sha256": file_digest(file, "sha256").hexdigest()}
