@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.tables import dead_letters
-from service.domain import LetterState, Position, ProviderType
+from service.domain import UNIT_SPECIFIC, LetterState, Position, ProviderType
 
 ScopeKey = tuple[int, int] | int
 """A job's scope as its key names it: year and type, or a module."""
@@ -68,7 +68,8 @@ class Letter:
 class Filter:
     """Which letters are meant; what is empty does not narrow. Several values of one kind: any of them.
 
-    `ids` are whole ids or their beginnings. Ages count from the parking.
+    `ids` are whole ids or their beginnings; a module as a scope means every letter that is known to be for
+    it. Ages count from the parking.
     """
 
     ids: tuple[str, ...] = ()
@@ -110,9 +111,10 @@ class Filter:
 
 def _of_scope(key: ScopeKey) -> sa.ColumnElement[bool]:
     if isinstance(key, int):
-        return _row.modules == [key]
+        return sa.any_(_row.modules) == key
     year, type_id = key
-    return sa.and_(_row.year == year, _row.data_entry_type_id == type_id, _row.modules.is_(None))
+    of_the_year = _row.provider_type.not_in(UNIT_SPECIFIC)
+    return sa.and_(_row.year == year, _row.data_entry_type_id == type_id, of_the_year)
 
 
 @dataclass(frozen=True, slots=True)

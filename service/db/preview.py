@@ -1,6 +1,6 @@
 """What a job would change, told by reading alone; every function works in a read-only transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -40,6 +40,7 @@ _HEADS_ABOVE = text("""
            ON head.carbon_report_module_id = module.id AND head.data_entry_type_id = :type_id
           AND head.source = :source AND head.job_id > :fence
     WHERE report.year = :year AND report.kind = 'calculator' AND module.module_type_id = :module_type_id
+      AND (CAST(:among AS bigint[]) IS NULL OR module.id = ANY(CAST(:among AS bigint[])))
 """)
 
 _FACTORS_ABOVE = text("""
@@ -49,16 +50,21 @@ _FACTORS_ABOVE = text("""
 
 @dataclass(frozen=True, slots=True)
 class HeadsAbove:
-    """In how many of the year's modules a job would meet a head above its fence, and the highest of these."""
+    """In how many of the modules a job would meet a head above its fence, and the highest of these."""
 
     modules: int
     above: int
     highest: int | None
 
 
-async def heads_above(conn: AsyncConnection, job: Job, module_type_id: int) -> HeadsAbove:
-    """The heads of the job's type and source in all calculator modules of its year, as far as they fence it off."""
-    scope = {"type_id": job.data_entry_type_id, "year": job.year, "module_type_id": module_type_id}
+async def heads_above(
+    conn: AsyncConnection, job: Job, module_type_id: int, *, among: Sequence[int] | None = None
+) -> HeadsAbove:
+    """The heads of the job's type and source in the calculator modules of its year, as far as they fence it off.
+
+    `among` narrows to these modules; by default all of the year count.
+    """
+    scope = {"type_id": job.data_entry_type_id, "year": job.year, "module_type_id": module_type_id, "among": among}
     found = await conn.execute(_HEADS_ABOVE, scope | {"source": job.source.value, "fence": job.fence})
     return HeadsAbove(*found.one())
 

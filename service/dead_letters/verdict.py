@@ -114,18 +114,20 @@ class Judge:
         if original is None:
             said = f"not at partition {letter.dlq_partition}, offset {letter.dlq_offset} of {self.topics.dead_letter}"
             return Judgement(letter, Finding(Verdict.RECORD_GONE, said))
-        job, finding = await self.look_at(provider_type, original.value)
+        job, finding = await self.look_at(provider_type, original.value, letter.modules)
         if finding is _APPLIES and letter.code not in _LOOKED_AT:
             finding = Finding(Verdict.WOULD_APPLY, f"only trying tells whether {letter.code} is mended")
         return Judgement(letter, finding, original, job)
 
-    async def look_at(self, provider_type: ProviderType, value: bytes | None) -> tuple[Job | None, Finding]:
-        """What a message reads as, and what would become of it."""
+    async def look_at(
+        self, provider_type: ProviderType, value: bytes | None, modules: Sequence[int] | None = None
+    ) -> tuple[Job | None, Finding]:
+        """What a message reads as, and what would become of it; `modules` are those its rows are for, if known."""
         try:
             job = parse(provider_type, value)
         except Poison as error:
             return None, _found(error)
-        return job, await self._known(job) or await self._file(job) or await self._heads(job) or _APPLIES
+        return job, await self._known(job) or await self._file(job) or await self._heads(job, modules) or _APPLIES
 
     async def _known(self, job: Job) -> Finding | None:
         """What the ledger says of the job's id."""
@@ -153,23 +155,25 @@ class Judge:
             return Finding(Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}")
         return None
 
-    async def _heads(self, job: Job) -> Finding | None:
+    async def _heads(self, job: Job, modules: Sequence[int] | None) -> Finding | None:
         """Which newer job has replaced the same.
 
-        A job over the whole year, or over factors, is superseded by one newer head; one that replaces in the
-        units of its rows for certain only where every module of the year has a newer head, for its
-        rows are not read here.
+        One newer head supersedes a job over the whole year, over factors, or over known modules. Of a job
+        that has never come as far as its rows the modules are not known, for they are not read here: it is
+        superseded for certain only where every module of the year has a newer head.
         """
         if job.mode is WriteMode.APPEND:
             return None
+        among = modules if job.replace_scope is ReplaceScope.AFFECTED else None
         async with self.engine.connect() as conn:
             if job.is_factors:
                 newer = await preview.factors_above(conn, job)
                 return None if newer is None else _superseded(newer)
-            heads = await preview.heads_above(conn, job, entry_type(job.data_entry_type_id).module_type_id)
+            module_type_id = entry_type(job.data_entry_type_id).module_type_id
+            heads = await preview.heads_above(conn, job, module_type_id, among=among)
         if heads.highest is None:
             return None
-        if job.replace_scope is ReplaceScope.YEAR or heads.above == heads.modules:
+        if job.replace_scope is ReplaceScope.YEAR or among is not None or heads.above == heads.modules:
             return _superseded(heads.highest)
         said = (
             f"unless it has rows for one of the {heads.above} of {heads.modules} modules that a newer job has replaced"

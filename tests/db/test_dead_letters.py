@@ -381,6 +381,19 @@ async def test_a_job_is_superseded_for_certain_where_every_module_has_a_newer_he
     assert await office.verdict(letter) == "superseded"
 
 
+async def test_a_job_over_known_modules_is_superseded_by_one_newer_head_among_them(
+    office: PostOffice, university: University
+) -> None:
+    letter = await parked_without_file(office, PHYSICS, LIBRARY)
+    bring_back(office.jobs)
+    modules = [university.module(PHYSICS), university.module(LIBRARY)]
+    await office.execute("UPDATE dead_letters SET modules = :modules", modules=modules)
+    await office.jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=12)
+    assert (await office.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
+    await office.jobs.run(CSV_PER_YEAR, purchases(LIBRARY), job_id=13)
+    assert await office.verdict(letter) == "superseded"
+
+
 async def test_factors_are_superseded_by_newer_ones(office: PostOffice) -> None:
     rows = [{"country_code": "CH", "ef_kg_co2eq_per_km": "0.007"}]
     message = office.jobs.message(FACTORS, rows, data_entry_type="train")

@@ -120,7 +120,7 @@ def small_disk() -> Iterator[Path]:
     """A file system of its own of 160 MiB; making one takes root."""
     with tempfile.TemporaryDirectory(prefix="uploads-small disk-") as name:
         place = Path(name)
-        mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", place]
+        mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", name]
         if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("a disk that can be filled takes the right to mount one: run as root")
         place.chmod(0o755)

@@ -159,7 +159,8 @@ def _stopping(awaited: Any, at: int) -> Generator[Any, None, Any]:
 async def test_a_connection_cut_during_commit_is_decided_by_the_ledger(
     after: bool, open_trial: OpenTrial, measured: Measured, scale: Scale
 ) -> None:
-    async with open_trial() as trial:
+    alone = {"sweep_interval": 3600}  # so that every COMMIT is the job's
+    async with open_trial(announce=alone) as trial:
         address = urlsplit(trial.settings.database.url.get_secret_value())
         async with TcpProxy(address.hostname or "", address.port or 0) as proxy:
             behind = address._replace(netloc=address.netloc.replace(f":{address.port}", f":{proxy.port}")).geturl()

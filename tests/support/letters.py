@@ -17,7 +17,7 @@ from service.dead_letters.select import select
 from service.dead_letters.verdict import Judge, Judgement
 from service.domain import LetterState, Position, ProviderType, Record
 from service.errors import Poison
-from service.messages import parse
+from service.messages import job_id_of, parse
 from service.settings import LimitSettings
 from service.topics import Topics
 from service.way import Journey
@@ -48,13 +48,14 @@ class PostOffice:
         provider_type = self.topics.provider_type(record.topic)
         assert provider_type is not None
         self.offset += 1
-        now, job = datetime.now(UTC), None
+        now, job, journey = datetime.now(UTC), None, Journey()
         incoming = Incoming(record, 0, self.offset, now, record.topic, provider_type)
         try:
             job = parse(provider_type, record.value)
-            await self.jobs.way.go(job, Journey())
+            await self.jobs.way.go(job, journey)
         except Poison as error:
-            failure = Failure(error, "prepare" if job else "decode", 1, now, now, job)
+            known = {"modules": journey.modules_of(job)} if job else {"id_read": job_id_of(record.value)}
+            failure = Failure(error, "prepare" if job else "decode", 1, now, now, job, **known)
             assert await park(self.engine, self.publish, self.topics, "/test", incoming, failure)
             return incoming.dead_letter_id
         return None

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.announce import Publish
-from service.broker import RECORD_BYTES, Producer, connection
+from service.broker import LETTER_BYTES, Producer, connection
 from service.cli.events import require_topic
 from service.db.engine import create_engine
 from service.dead_letters.original import Read
@@ -73,7 +73,7 @@ async def reading(kafka: KafkaSettings, topic: str) -> AsyncIterator[Read]:
         **connection(kafka),
         enable_auto_commit=False,
         auto_offset_reset="none",
-        max_partition_fetch_bytes=RECORD_BYTES,
+        max_partition_fetch_bytes=LETTER_BYTES,
     )
     try:
         await consumer.start()

@@ -30,7 +30,7 @@ from service.domain import LetterState
 from service.settings import KafkaSettings, Settings
 
 NOT_ALL = 3
-"""The exit code when not every letter that was chosen was sent."""
+"""The exit code when not every letter that was chosen was sent, or one of a canary came back."""
 
 _REPLAYED = {LetterState.OPEN, LetterState.SENT, LetterState.QUARANTINED}
 
@@ -68,8 +68,8 @@ def replay(
     would come back are held back unless `--force` is given. Without filters all open letters are meant.
     `--state sent` sends a letter once more whose message was lost on its way.
 
-    Exit codes: 0 all were sent, or this was a dry run; 3 some were not. Always: 1 something does not
-    answer, 2 the command or a setting is wrong.
+    Exit codes: 0 all were sent, or this was a dry run; 3 some were not, or a canary came back. Always: 1
+    something does not answer, 2 the command or a setting is wrong.
 
     **Examples**
 
@@ -134,7 +134,7 @@ async def _execute(chosen: Chosen, deed: Deed, pace: Pace, *, force: bool, as_js
         print_json(result | {"letters": [one.as_json() for one in judged]})
     else:
         _show_end(judged, report, chosen=len(letters))
-    return 0 if sent == len(letters) else NOT_ALL
+    return 0 if sent == len(letters) and report.stopped is None else NOT_ALL
 
 
 async def _send(

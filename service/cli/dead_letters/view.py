@@ -17,7 +17,7 @@ from service.cli.screen import Screen
 from service.db.letters import Group, Letter
 from service.dead_letters.replay import Sending, Tell
 from service.dead_letters.verdict import Finding, Judgement
-from service.domain import Record
+from service.domain import UNIT_SPECIFIC, Record
 
 SHORT_ID = 8
 
@@ -164,8 +164,8 @@ def short(letter: Letter) -> str:
 
 def scope(letter: Letter) -> str:
     """A letter's scope as `--scope` takes it, where its job could be read."""
-    if letter.modules:
-        return ", ".join(map(str, letter.modules))
+    if letter.modules and letter.provider_type in UNIT_SPECIFIC:
+        return str(letter.modules[0])
     return "" if letter.year is None else f"{letter.year}:{letter.data_entry_type_id}"
 
 
