@@ -27,7 +27,7 @@ from service.handlers.breaker import Breaker
 from service.handlers.desk import Desk
 from service.handlers.settle import Settler
 from service.health import Health
-from service.prepare.prepare import Workshop
+from service.prepare.prepare import Workshop, clear_abandoned
 from service.prepare.store import Store
 from service.retry import classify
 from service.settings import Settings
@@ -149,6 +149,10 @@ class App:
 
     async def _start(self) -> None:
         """Wait for PostgreSQL and for Kafka, then consume."""
+        # twice the longest job: another worker on this machine may still be at work on a younger one
+        abandoned = await asyncio.to_thread(clear_abandoned, 2 * self.settings.limits.job_seconds)
+        if abandoned:
+            log.info("spools_cleared", folders=abandoned)
         await self._wait_for_database()
         await wait_for_broker(self.settings.kafka, self.topics, every=START_PAUSE)
         await self.producer.start()

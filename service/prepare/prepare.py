@@ -1,11 +1,13 @@
 """Everything that happens to an upload before its transaction."""
 
+import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -26,6 +28,10 @@ LONGEST_NAME = 255
 """Bytes of a file's name that common file systems take."""
 
 
+SPOOLS = "uploads-spool-"
+"""What the names of the folders with a job's local files begin with, in the directory for temporary files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What preparing needs: the database to look units up, the store to fetch from, the caps."""
@@ -43,7 +49,7 @@ async def prepare(job: Job, workshop: Workshop, progress: Progress) -> AsyncIter
     `Transient` and `Environment` errors of fetching.
     """
     kind: Kind = factor_type(job.data_entry_type_id) if job.is_factors else entry_type(job.data_entry_type_id)
-    with TemporaryDirectory(prefix=f"uploads-{job.job_id}-") as directory:
+    with TemporaryDirectory(prefix=f"{SPOOLS}{job.job_id}-") as directory:
         module = None if job.carbon_report_module_id is None else await _fitting_module(job, kind, workshop)
         async with _table(job, kind, workshop, Path(directory), progress) as table:
             checker = await _checker(job, kind, table, module, workshop)
@@ -130,3 +136,15 @@ async def _fitting_module(job: Job, kind: Kind, workshop: Workshop) -> modules.M
             f"{kind.name} belongs to {module_name(kind.module_type_id)}.",
         )
     return module
+
+
+def clear_abandoned(older_than: float) -> int:
+    """Remove the local files that killed workers left, where nobody has touched them for so many seconds.
+
+    A worker that is killed again and again would fill its disk with them otherwise. Returns how many there were.
+    """
+    before = time.time() - older_than
+    found = [path for path in Path(gettempdir()).glob(f"{SPOOLS}*") if path.stat().st_mtime < before]
+    for path in found:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(found)
