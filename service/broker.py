@@ -149,7 +149,11 @@ class Producer:
             enable_idempotence=True,
             max_request_size=REQUEST_BYTES,
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
         self._producer = producer
 
     async def stop(self) -> None:
