@@ -35,7 +35,7 @@ class Desk:
     def subscriber(self, provider_type: ProviderType) -> Callable[[Handler], Any]:
         """Subscribe a handler to the topic of a provider type, in the group named after the topic."""
         topic = self._topics.jobs(provider_type)
-        lane = self.lanes[provider_type] = Lane(topic)
+        lane = self.lanes[provider_type] = Lane(topic, self._settler.breaker)
         return self._broker.subscriber(
             topic,
             group_id=topic,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
+from service.handlers.breaker import Breaker
 from service.way import Journey
 
 
@@ -28,8 +29,9 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no t
     partition tries it again.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, breaker: Breaker) -> None:
         self.topic = topic
+        self._breaker = breaker
         self.hand: Hand | None = None
         self._busy = asyncio.Lock()
         self._leaving = asyncio.Event()
@@ -51,8 +53,9 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no t
         async with self._busy:
             self._tries.clear()
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Take up work again."""
+        self._breaker.assigned(self.topic, set(assigned))
         self._leaving.clear()
 
     def leave(self) -> None:

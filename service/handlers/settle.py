@@ -70,11 +70,12 @@ class Settler:
         journey = Journey()
         async with lane.holding(Hand(record.partition, record.offset, journey)):
             fate: Fate = Again(0)
-            if await self.breaker.enter(lane.wait):
+            if await self.breaker.enter(lane.topic, lane.wait):
                 tries = lane.count_try(partition, record.offset)
                 fate = await self._fate(provider_type, record, journey, tries)
             match fate:
                 case Done():
+                    self.breaker.settled(partition)
                     await _commit(consumer, partition, record.offset + 1)
                     crash.point("after_offset_commit")
                     return
@@ -96,7 +97,6 @@ class Settler:
                     line = await self._way.go(job, journey)
             except Exception as error:  # noqa: BLE001 - whatever it is, the record must meet one of three fates
                 return await self._failed(_incoming(provider_type, record), job, journey, error, tries)
-            self.breaker.job_ended()
             self._guard.note(parked=False)
             _log_end(job, line, started)
             return Done()
@@ -114,7 +114,8 @@ class Settler:
                 return Done()
         _log_failure(failure, error, tries)
         if isinstance(failure, Environment):
-            self.breaker.open(failure, self._guard.resumed if isinstance(failure, GuardStopped) else None)
+            held = TopicPartition(incoming.record.topic, incoming.partition)
+            self.breaker.open(held, failure, self._guard.resumed if isinstance(failure, GuardStopped) else None)
             return Again(0)
         await self._note(job, failure)
         return Again(pause(tries, self._retry))
