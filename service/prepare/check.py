@@ -33,7 +33,8 @@ EntryRecord = tuple[int, int, str, int, int, int, int]
 
 FactorRecord = tuple[str, str]
 _R = TypeVar("_R", EntryRecord, FactorRecord)
-_MODULE = itemgetter(COLUMNS.index("carbon_report_module_id"))
+module_of = itemgetter(COLUMNS.index("carbon_report_module_id"))
+"""The module of a record of an entry."""
 
 
 class BadRow(NamedTuple):
@@ -122,7 +123,7 @@ class EntryChecker(_Checker[EntryRecord]):
 
     def check(self, rows: Iterable[list[str]]) -> tuple[list[EntryRecord], list[BadRow]]:
         good, bad = super().check(rows)
-        self.affected.update(map(_MODULE, good))
+        self.affected.update(map(module_of, good))
         return good, bad
 
     def _record(self, row: list[str], number: int) -> EntryRecord:

@@ -1,10 +1,39 @@
-"""From a thread to the event loop: rows are made in one while the other sends them."""
+"""From rows as they are read to rows as they are sent: put in order, and made in a thread while the loop sends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+FIRST_WINDOW, LARGEST_WINDOW = 2_000, 20_000
+"""Items put in order at a time: few at first, so that sending starts early; the most bounds the memory."""
+
+
+def in_order(chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
+    """The items of chunks in chunks again, sorted by `key` within windows; equal ones keep their order.
+
+    Rows of one module that lie together cost the database half: the same page of the index and of the
+    table takes them, and gives them up again. While one window is handed on the next one is gathered,
+    chunk by chunk, so that neither side waits for a whole window. Empty chunks come while there is none.
+    """
+    gathered: list[T] = []
+    ready: Iterator[list[T]] = iter(())
+    window = FIRST_WINDOW
+    for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= window:
+            yield from ready
+            ready, gathered = _sorted(gathered, key, chunk_size), []
+            window = min(2 * window, LARGEST_WINDOW)
+        yield next(ready, [])
+    yield from ready
+    yield from _sorted(gathered, key, chunk_size)
+
+
+def _sorted(items: list[T], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
+    items.sort(key=key)
+    return (items[start : start + chunk_size] for start in range(0, len(items), chunk_size))
 
 
 async def ahead(chunks: Iterator[list[T]]) -> AsyncGenerator[T, None]:

@@ -9,10 +9,10 @@ from service import crash
 from service.catalogue import UNIT
 from service.domain import Job, OnRowError, Reason, RowError
 from service.errors import Refusal, TooLarge
-from service.prepare.check import BadRow, EntryChecker, FactorChecker
+from service.prepare.check import BadRow, EntryChecker, FactorChecker, module_of
 from service.prepare.read import Table
 from service.prepare.rejects import Rejects
-from service.prepare.stream import ahead
+from service.prepare.stream import ahead, in_order
 
 CHUNK_ROWS = 250
 """Rows checked at a time: larger chunks hold the interpreter's lock long enough to delay the event loop."""
@@ -76,9 +76,10 @@ class Upload:
     def records(self) -> AsyncGenerator[tuple[Any, ...], None]:
         """The good rows as tuples for COPY, made in a worker thread. Raises `TooLarge` above the cap.
 
-        A malformed file ends the stream early; `reason` then says so.
+        Those of many modules come roughly in the order of their modules, each module's in the file's. A
+        malformed file ends the stream early; `reason` then says so.
         """
-        return ahead(self._chunks())
+        return ahead(self._on_their_way())
 
     @property
     def reason(self) -> Reason | None:
@@ -97,6 +98,13 @@ class Upload:
     def _where(self) -> str:
         return f"after data row {self.tally.total}" if self.tally.total else "in the first row"
 
+    def _on_their_way(self) -> Iterator[list[tuple[Any, ...]]]:
+        spread = isinstance(self.checker, EntryChecker) and self.checker.place is None
+        for chunk in in_order(self._chunks(), module_of, CHUNK_ROWS) if spread else self._chunks():
+            yield chunk
+            if chunk:
+                crash.point("mid_copy")
+
     def _chunks(self) -> Iterator[list[tuple[Any, ...]]]:
         tally, checker = self.tally, self.checker
         while tally.refusal is None:
@@ -105,7 +113,6 @@ class Upload:
                 return
             good, bad = checker.check(rows)
             self._count(len(good), bad)
-            crash.point("mid_copy")
             yield [] if self._is_refused_anyway() else good
 
     def _count(self, good: int, bad: list[BadRow]) -> None:
