@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import crash
 from service.db import ledger
+from service.db.engine import at_once
 from service.db.ledger import Line
 from service.domain import Position, Record
 
@@ -22,7 +23,7 @@ async def announce(engine: AsyncEngine, publish: Publish, line: Line) -> None:
         raise ValueError(f"job {line.job_id} has not ended")
     await publish(line.event)
     crash.point("after_ack")
-    async with engine.begin() as conn:
+    async with at_once(engine).connect() as conn:
         await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
 
 

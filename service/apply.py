@@ -1,11 +1,12 @@
 """The one transaction that is a job's whole effect.
 
-claim · savepoint · insert the new rows · take the heads · delete the older rows · count · close · commit.
-The new rows go in first, so readers never see a gap and the scope is locked for the delete alone. This
-module owns the transaction: nothing that it calls commits.
+claim · insert the new rows · take the heads · delete the older rows · count · close · commit.
+The new rows go in first, so readers never see a gap and the scope is locked for the delete alone. A job that
+may change nothing is rolled back whole, and its end is a small transaction of its own. This module owns the
+transactions: nothing that it calls commits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service import crash
 from service.catalogue import EntryType, entry_type
 from service.db import dead_letters, entries, factors, ledger, modules, scopes
+from service.db.engine import at_once
 from service.db.ledger import Line
-from service.domain import Job, Outcome, Reason, Record, ReplaceScope, Result, SourceCounts, WriteMode
+from service.domain import Job, Outcome, Record, ReplaceScope, Result, SourceCounts, WriteMode
 from service.errors import MemberTaken
 from service.events import COMPLETED, UploadCompleted, completion_id, to_record
 from service.prepare.check import EntryChecker
@@ -38,7 +40,7 @@ async def begin(engine: AsyncEngine, job: Job, outbox: Outbox) -> Line:
 
     A line with an event is final: the job ended before, and this event answers it. Raises `JobIdConflict`.
     """
-    async with engine.begin() as conn:
+    async with at_once(engine).connect() as conn:
         line = await ledger.begin(conn, job, topic=outbox.topic, now=datetime.now(UTC))
         if line.outcome is not None:
             await dead_letters.settle_repeat(conn, job.job_id, line.outcome)
@@ -51,28 +53,27 @@ async def apply(engine: AsyncEngine, job: Job, upload: Upload, store: Store, out
     Raises `MemberTaken` where the upload must be prepared again, and whatever the database raises; then
     nothing has happened.
     """
-    async with engine.begin() as conn:
+    async with engine.connect() as conn, conn.begin() as transaction:
         crash.point("after_begin")
         line = await ledger.claim(conn, job, topic=outbox.topic)
         if line.event is not None:
             return line
         crash.point("after_claim")
-        savepoint = await conn.begin_nested()
         result = await _effect(conn, job, upload, store)
-        await (savepoint.commit() if result.outcome.changes_rows else savepoint.rollback())
-        line = await _close(conn, job, line, result, outbox)
-        crash.point("before_commit")
+        if result.outcome.changes_rows:
+            line = await _close(conn, job, line, result, outbox)
+            crash.point("before_commit")
+        else:
+            await transaction.rollback()
     crash.point("after_commit")
-    return line
+    return line if result.outcome.changes_rows else await end_unchanged(engine, job, result, outbox)
 
 
-async def reject(engine: AsyncEngine, job: Job, reason: Reason, outbox: Outbox) -> Line:
-    """End a job that was refused before its first row; its final line."""
+async def end_unchanged(engine: AsyncEngine, job: Job, result: Result, outbox: Outbox) -> Line:
+    """End a job that changes no row; its final line, or that of a delivery that was faster."""
     async with engine.begin() as conn:
         line = await ledger.claim(conn, job, topic=outbox.topic)
-        if line.event is not None:
-            return line
-        return await _close(conn, job, line, Result(Outcome.REJECTED, reason=reason), outbox)
+        return line if line.event is not None else await _close(conn, job, line, result, outbox)
 
 
 async def _close(conn: AsyncConnection, job: Job, line: Line, result: Result, outbox: Outbox) -> Line:
@@ -124,10 +125,10 @@ async def _found(job: Job, upload: Upload, store: Store) -> Result:
 
 async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found: Result) -> Result:
     kind, type_id = entry_type(job.data_entry_type_id), job.data_entry_type_id
-    checker = upload.checker
+    checker, inserted = upload.checker, upload.tally.processed
     if not isinstance(checker, EntryChecker):
         raise TypeError("entries are checked by an EntryChecker")
-    deleted: Mapping[int, int] = {}
+    affected, deleted = checker.affected, 0
     if job.mode is WriteMode.REPLACE:
         scope = await scope_of(conn, job, kind, checker)
         newer = await scopes.take_heads(conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence)
@@ -138,17 +139,26 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
         await _check_members(conn, job, kind.unique, checker)
     if job.mode is WriteMode.REPLACE:
         emptied = emptied_of(scope, upload.tally, checker)
+        if others := emptied - affected:
+            affected = affected | await scopes.modules_holding(conn, others, type_id, job.source)
         deleted = await scopes.delete_by_source(conn, emptied, type_id, job.source, keep_job_id=job.job_id)
         crash.point("after_delete")
-    affected = checker.affected | deleted.keys()
-    counts = await scopes.count_by_source(conn, affected, type_id)
     return replace(
         found,
         outcome=success(upload),
-        rows_processed=upload.tally.processed,
-        sources=source_lines(job, counts, deleted=sum(deleted.values()), inserted=upload.tally.processed),
+        rows_processed=inserted,
+        sources=source_lines(job, await _counts(conn, job, affected, inserted), deleted=deleted, inserted=inserted),
         affected_modules=tuple(sorted(affected)),
     )
+
+
+async def _counts(conn: AsyncConnection, job: Job, modules: Collection[int], inserted: int) -> Mapping[int | None, int]:
+    """The rows that each source now has in these modules. A replace leaves its own source what it inserted."""
+    type_id = job.data_entry_type_id
+    if job.mode is WriteMode.APPEND:
+        return await scopes.count_by_source(conn, modules, type_id)
+    others = await scopes.count_other_sources(conn, modules, type_id, job.source)
+    return {job.source.value: inserted, **others}
 
 
 async def scope_of(conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker) -> set[int]:

@@ -10,9 +10,9 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.announce import Publish, announce
-from service.apply import Outbox, apply, begin, reject
+from service.apply import Outbox, apply, begin, end_unchanged
 from service.db.ledger import Line
-from service.domain import Job, Reason
+from service.domain import Job, Outcome, Reason, Result
 from service.errors import Environment, Refusal, TookTooLong, Transient
 from service.events import progress_record
 from service.prepare.check import EntryChecker
@@ -88,7 +88,8 @@ class Way:
                 return await apply(self.engine, job, upload, self.workshop.store, self.outbox)
         except Refusal as refusal:
             journey.step = "apply"
-            return await reject(self.engine, job, Reason(refusal.code, refusal.message), self.outbox)
+            refused = Result(Outcome.REJECTED, reason=Reason(refusal.code, refusal.message))
+            return await end_unchanged(self.engine, job, refused, self.outbox)
 
     @asynccontextmanager
     async def _telling(self, job: Job, progress: Progress) -> AsyncIterator[None]:

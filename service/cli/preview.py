@@ -13,8 +13,8 @@ from service.catalogue import entry_type
 from service.cli.local_file import URL, claim, local_store
 from service.cli.request import Request
 from service.db.engine import create_engine
-from service.db.preview import compare_factors, modules_holding
-from service.db.scopes import count_by_source
+from service.db.preview import compare_factors
+from service.db.scopes import count_by_source, modules_holding
 from service.domain import Job, Outcome, Reason, Result, WriteMode
 from service.errors import Refusal
 from service.prepare.check import EntryChecker, FactorChecker
@@ -49,7 +49,7 @@ async def preview(request: Request, settings: CheckSettings, keep: KeepRejects) 
 def reading_engine(database: DatabaseSettings) -> AsyncEngine:
     """An engine all of whose transactions are read-only."""
     url, timeout = database.url.get_secret_value(), database.connect_timeout
-    return create_engine(url, pool_size=2, connect_timeout=timeout).execution_options(postgresql_readonly=True)
+    return create_engine(url, pool_size=2, connect_timeout=timeout, read_only=True)
 
 
 async def _content(request: Request) -> dict[str, Any]:

@@ -41,26 +41,20 @@ _COUNT_OPEN = text("""
 
 _RECENT = text("SELECT count(*) FROM dead_letters WHERE parked_at > :since AND replay_of IS NULL")
 
+# In this order: the letters that the job is an edited copy of, its own, and older ones that it covers whole.
 # A conflicting message bears the id of a job that it is not, so that job's end says nothing about it.
 _SETTLE = text("""
     UPDATE dead_letters
-    SET state = CASE WHEN job_id = :job_id THEN 'resolved' ELSE 'superseded' END,
-        state_at = now(), state_by = 'worker', state_reason = :reason
-    WHERE state IN ('open', 'claimed', 'sent', 'quarantined')
-      AND (
-        (job_id = :job_id AND code <> 'job_id_conflict')
-        OR (:replaced AND state IN ('open', 'quarantined') AND job_id < :job_id AND provider_type = :provider_type
-            AND data_entry_type_id = :type_id AND year = :year
-            AND (:is_whole OR modules <@ CAST(:modules AS bigint[])))
-      )
-""")
-
-_SETTLE_ORIGINAL = text("""
-    UPDATE dead_letters
-    SET state = CASE WHEN :changed THEN 'resolved'
+    SET state = CASE WHEN edited_as IS DISTINCT FROM :job_id
+                     THEN CASE WHEN job_id = :job_id THEN 'resolved' ELSE 'superseded' END
+                     WHEN :changed THEN 'resolved'
                      WHEN replay_count >= :quarantine_after THEN 'quarantined' ELSE 'open' END,
         state_at = now(), state_by = 'worker', state_reason = :reason
-    WHERE edited_as = :job_id AND state NOT IN ('resolved', 'superseded', 'discarded')
+    WHERE (edited_as = :job_id AND state NOT IN ('resolved', 'superseded', 'discarded'))
+       OR (state IN ('open', 'claimed', 'sent', 'quarantined') AND job_id = :job_id AND code <> 'job_id_conflict')
+       OR (:replaced AND state IN ('open', 'quarantined') AND job_id < :job_id AND provider_type = :provider_type
+           AND data_entry_type_id = :type_id AND year = :year
+           AND (:is_whole OR modules <@ CAST(:modules AS bigint[])))
 """)
 
 _SETTLE_REPEAT = text("""
@@ -90,12 +84,13 @@ async def settle(conn: AsyncConnection, job: Job, result: Result) -> None:
     append settles nobody else's.
     """
     changed = result.outcome.changes_rows
-    end = {"job_id": job.job_id, "reason": _reason(job.job_id, result.outcome)}
-    await conn.execute(_SETTLE_ORIGINAL, end | {"changed": changed, "quarantine_after": QUARANTINE_AFTER})
     await conn.execute(
         _SETTLE,
-        end
-        | {
+        {
+            "job_id": job.job_id,
+            "reason": _reason(job.job_id, result.outcome),
+            "changed": changed,
+            "quarantine_after": QUARANTINE_AFTER,
             "replaced": changed and job.mode is WriteMode.REPLACE,
             "provider_type": job.provider_type.value,
             "type_id": job.data_entry_type_id,

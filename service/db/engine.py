@@ -24,6 +24,7 @@ def create_engine(
     lock_timeout: float | None = None,
     statement_timeout: float | None = None,
     idle_in_transaction_timeout: float | None = None,
+    read_only: bool = False,
     ssl: SSLContext | None = None,
 ) -> AsyncEngine:
     """Make an engine for `url`, `postgresql://` or `postgresql+asyncpg://`; nothing connects yet.
@@ -31,7 +32,8 @@ def create_engine(
     The query part is libpq's (`sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, …),
     as asyncpg reads it; `ssl`, where given, replaces what it says about TLS. Times are in seconds; for the
     three that the server watches, None leaves its own default and 0 turns them off. `statement_timeout`
-    counts a whole COPY as one statement. There are never more than `pool_size` connections.
+    counts a whole COPY as one statement. There are never more than `pool_size` connections. With
+    `read_only` the server refuses every change.
 
     Error messages leave out the parameters of their statement, for these are people's rows.
     Raises `ValueError` where `url` has another scheme.
@@ -45,6 +47,7 @@ def create_engine(
             "application_name": application_name,
             **_milliseconds("lock_timeout", lock_timeout),
             **_milliseconds("statement_timeout", statement_timeout),
+            **({"default_transaction_read_only": "on"} if read_only else {}),
             **_milliseconds("idle_in_transaction_session_timeout", idle_in_transaction_timeout),
         },
     )
@@ -58,6 +61,11 @@ def create_engine(
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
+
+
+def at_once(engine: AsyncEngine) -> AsyncEngine:
+    """The same connections, each statement a transaction of its own: one round trip where `begin` takes three."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _dsn(url: str) -> str:

@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import DataEntrySource, FactorCounts, Job
-
-_HOLDING = text("""
-    SELECT DISTINCT carbon_report_module_id FROM data_entries
-    WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
-      AND data_entry_type_id = :type_id AND source = :source
-""")
+from service.domain import FactorCounts, Job
 
 # Of the old rows of one identity, the file updates one; the others go, unless an invalid row keeps them.
 _COMPARED = text("""
@@ -74,14 +68,6 @@ async def factors_above(conn: AsyncConnection, job: Job) -> int | None:
     scope = {"type_id": job.data_entry_type_id, "year": job.year, "fence": job.fence}
     newer: int | None = await conn.scalar(_FACTORS_ABOVE, scope)
     return newer
-
-
-async def modules_holding(
-    conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource
-) -> set[int]:
-    """Those of the modules that hold rows of a type and source."""
-    scope = {"modules": list(modules), "type_id": type_id, "source": source.value}
-    return set(await conn.scalars(_HOLDING, scope))
 
 
 async def compare_factors(

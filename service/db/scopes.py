@@ -28,21 +28,40 @@ _HIGHEST_HEAD = text("""
       AND data_entry_type_id = :type_id AND source = :source AND job_id <> :job_id
 """)
 
+_HOLDING = text("""
+    SELECT DISTINCT carbon_report_module_id FROM data_entries
+    WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
+      AND data_entry_type_id = :type_id AND source = :source
+""")
+
 _DELETE = text("""
-    WITH gone AS (
-        DELETE FROM data_entries
-        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
-          AND data_entry_type_id = :type_id AND source = :source
-          AND created_by_id IS DISTINCT FROM :job_id
-        RETURNING carbon_report_module_id
-    )
-    SELECT carbon_report_module_id, count(*) FROM gone GROUP BY 1
+    DELETE FROM data_entries
+    WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
+      AND data_entry_type_id = :type_id AND source = :source
+      AND created_by_id IS DISTINCT FROM :job_id
 """)
 
 _COUNT = text("""
     SELECT source, count(*) FROM data_entries
     WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
     GROUP BY source
+""")
+
+# Three ranges of the index, because "any but this one" would visit every row that the job has just written.
+_COUNT_OTHERS = text("""
+    SELECT source, count(*) FROM (
+        SELECT source FROM data_entries
+        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
+          AND source < :source
+        UNION ALL
+        SELECT source FROM data_entries
+        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
+          AND source > :source
+        UNION ALL
+        SELECT source FROM data_entries
+        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
+          AND source IS NULL
+    ) AS others GROUP BY source
 """)
 
 _LOCK_MEMBERS = text("""
@@ -77,21 +96,36 @@ async def take_heads(
     return newer
 
 
+async def modules_holding(
+    conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource
+) -> set[int]:
+    """Those of the modules that hold rows of a type and source."""
+    scope = {"modules": list(modules), "type_id": type_id, "source": source.value}
+    return set(await conn.scalars(_HOLDING, scope))
+
+
 async def delete_by_source(
     conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource, *, keep_job_id: int
-) -> Mapping[int, int]:
-    """Delete the rows of one source and type that any other job wrote; rows deleted, by module.
+) -> int:
+    """Delete the rows of one source and type that any other job wrote; the number deleted.
 
     Rows with no `created_by_id` count as written by another job.
     """
     scope = {"modules": list(modules), "type_id": type_id, "source": source.value, "job_id": keep_job_id}
-    deleted = await conn.execute(_DELETE, scope)
-    return {row[0]: row[1] for row in deleted}
+    return (await conn.execute(_DELETE, scope)).rowcount
 
 
 async def count_by_source(conn: AsyncConnection, modules: Collection[int], type_id: int) -> Mapping[int | None, int]:
     """Rows of a type in these modules, for every source that is present; None is unknown origin."""
     counted = await conn.execute(_COUNT, {"modules": list(modules), "type_id": type_id})
+    return {row[0]: row[1] for row in counted}
+
+
+async def count_other_sources(
+    conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource
+) -> Mapping[int | None, int]:
+    """The same without one source, and without visiting its rows."""
+    counted = await conn.execute(_COUNT_OTHERS, {"modules": list(modules), "type_id": type_id, "source": source.value})
     return {row[0]: row[1] for row in counted}
 
 
