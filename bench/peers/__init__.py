@@ -1,0 +1,1 @@
+"""What people would use instead, each doing the same work as far as it can."""

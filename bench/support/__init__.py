@@ -1,0 +1,1 @@
+"""What every measurement takes: servers, files, a worker, and a client that keeps the time."""

@@ -1,0 +1,110 @@
+"""What a measurement found: figures against goals, for people at once, and kept for the page."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+KEPT = Path(__file__).parents[2] / ".bench"
+"""Where results lie until the page is written."""
+
+
+@dataclass
+class Figure:
+    """One number against its goal; without a goal it is only stated. `at_least`: more is better."""
+
+    label: str
+    value: float
+    goal: float | None = None
+    at_least: bool = True
+    unit: str = ""
+
+    @property
+    def reached(self) -> bool:
+        if self.goal is None:
+            return True
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
+
+    @property
+    def margin(self) -> float:
+        """How far on the good side of its goal: 1 is the goal itself."""
+        if self.goal is None:
+            return float("inf")
+        low, high = (self.goal, self.value) if self.at_least else (self.value, self.goal)
+        return high / low if low else float("inf")
+
+
+@dataclass
+class Curve:
+    """Points to be drawn: `lines` are named series of (x, y)."""
+
+    name: str
+    x: str
+    y: str
+    lines: dict[str, list[tuple[float, float]]]
+    logarithmic: bool = False
+
+
+@dataclass
+class Row:
+    """One row of the page: P1 to P10. `facts` are a table, its header first; `notes` are sentences."""
+
+    name: str
+    title: str
+    against: str
+    figures: list[Figure] = field(default_factory=list)
+    facts: list[list[str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    seconds: float = 0.0
+    excuse: str = ""
+    """What stands in for the goal where the row allows something else, such as a core shown to be full."""
+
+    @property
+    def verdict(self) -> str:
+        if all(figure.reached for figure in self.figures):
+            return "reached"
+        return self.excuse or "not reached"
+
+    def line(self) -> str:
+        """`P1 1.03 (goal 1.00) reached`: the figure with the least margin."""
+        worst = min(self.figures, key=lambda figure: figure.margin)
+        goal = "" if worst.goal is None else f" (goal {worst.goal:.2f}{worst.unit})"
+        return f"{self.name} {worst.value:.2f}{worst.unit}{goal} {self.verdict}"
+
+    def keep(self) -> None:
+        """Say the line, and keep everything for the page."""
+        KEPT.mkdir(exist_ok=True)
+        (KEPT / f"{self.name}.json").write_text(json.dumps(asdict(self), indent=1))
+        print(self.line(), flush=True)
+
+    @classmethod
+    def kept(cls, name: str) -> Self:
+        """What was kept. Raises `FileNotFoundError`."""
+        found: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
+        found["figures"] = [Figure(**figure) for figure in found["figures"]]
+        found["curves"] = [Curve(**curve) for curve in found["curves"]]
+        return cls(**found)
+
+
+def tell(what: str) -> None:
+    """Progress, for whoever waits."""
+    print(f"  {time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def spread(values: Sequence[float]) -> str:
+    """`2.31 s (2.20 to 2.52)`: median, least and most."""
+    return f"{median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
+
+
+def ratio_of_pairs(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """How many times as fast as they are: the median of the ratios, pair by pair, so that a drift falls out."""
+    return median([other / own for own, other in zip(ours, theirs, strict=True)])

@@ -1,0 +1,60 @@
+"""The servers of a measurement: PostgreSQL as it comes, durability included, and the real Apache Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import asyncpg
+
+from service.db.migrate import upgrade
+from service.demo.postgres import EmbeddedPostgres
+from tests.support.apache import ApacheKafka
+from tests.support.databases import new_database
+
+YEAR = 2025
+UNIVERSITY = f"""
+    INSERT INTO units (institutional_id, name) SELECT 'U' || n, 'Unit ' || n FROM generate_series(1, $1) AS n;
+    INSERT INTO carbon_reports (unit_id, year, kind) SELECT id, {YEAR}, 'calculator' FROM units;
+    INSERT INTO carbon_report_modules (carbon_report_id, module_type_id)
+    SELECT id, type FROM carbon_reports, generate_series(1, 8) AS type
+"""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What runs, and a directory to keep files in."""
+
+    postgres: EmbeddedPostgres
+    kafka: ApacheKafka
+    home: Path
+
+    @asynccontextmanager
+    async def database(self, *, units: int) -> AsyncIterator[tuple[str, "asyncpg.Connection[Any]"]]:
+        """A migrated database with so many units, each with all modules of the year; its URL and a connection."""
+        with new_database(self.postgres.url) as url:
+            await upgrade(url)
+            conn = await asyncpg.connect(url)
+            try:
+                await conn.execute(UNIVERSITY.replace("$1", str(units)))
+                await conn.execute("VACUUM ANALYZE")
+                yield url, conn
+            finally:
+                await conn.close()
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """Start both; they end with the measurement."""
+    with TemporaryDirectory(prefix="uploads-bench-") as home, EmbeddedPostgres() as postgres, ApacheKafka() as kafka:
+        yield Servers(postgres, kafka, Path(home))
+
+
+async def settle(conn: "asyncpg.Connection[Any]") -> None:
+    """Bring the tables to the state in which every timed run begins: vacuumed, and nothing left to write out."""
+    await conn.execute("VACUUM ANALYZE data_entries")
+    await conn.execute("CHECKPOINT")
+    await asyncio.sleep(0.2)

@@ -1,0 +1,83 @@
+"""Many small jobs over many scopes, for one worker or several, and for the bare loop."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from bench.peers import bare
+from bench.support.files import message, write_purchases
+from bench.support.servers import Servers
+from bench.support.talk import CSV_PER_YEAR, Talk, talking
+from bench.support.workers import settings_of, workers
+from service.settings import Settings
+from tests.support.worker import Process
+
+SCOPES = 200
+ROWS = 100
+WARM_UP = 50
+
+
+@dataclass
+class Line:
+    """One way of doing the jobs, at work on a database and topics of its own."""
+
+    settings: Settings
+    talk: Talk
+    processes: list[Process]
+    templates: list[dict[str, Any]]
+    ids: Iterator[int] = field(default_factory=lambda: count(1000))
+
+    @property
+    def topic(self) -> str:
+        return self.talk.topics.jobs(CSV_PER_YEAR)
+
+    async def run(self, jobs: int) -> float:
+        """Seconds that so many jobs take, all produced at once, scope by scope; each scope's keep their order."""
+        places = [number % len(self.templates) for number in range(jobs)]
+        bodies = [self.templates[place] | {"job_id": next(self.ids)} for place in places]
+        partitions = [place % self.settings.kafka.partitions for place in places]
+        before = time.perf_counter()
+        await self.talk.put(self.topic, zip(partitions, bodies, strict=True))
+        await self.talk.events({body["job_id"] for body in bodies})
+        return time.perf_counter() - before
+
+    async def one(self, number: int) -> float:
+        """Seconds from producing one job until its event is here, with nothing else to do."""
+        body = self.templates[number % len(self.templates)] | {"job_id": next(self.ids)}
+        return (await self.talk.timed(body, self.topic))[0]
+
+
+@asynccontextmanager
+async def service_line(running: Servers, count_: int = 1) -> AsyncIterator[Line]:
+    """The service, with so many workers, warmed up."""
+    async with running.database(units=SCOPES) as (url, _):
+        settings = settings_of(running, url)
+        async with workers(settings, running.home, count_) as started, talking(settings) as talk:
+            line = Line(settings, talk, started, templates(settings))
+            await line.run(WARM_UP * count_)
+            yield line
+
+
+@asynccontextmanager
+async def bare_line(running: Servers) -> AsyncIterator[Line]:
+    """The bare loop, warmed up."""
+    async with running.database(units=SCOPES) as (url, _):
+        settings = settings_of(running, url)
+        async with talking(settings) as talk:
+            line = Line(settings, talk, [], templates(settings))
+            with bare.running(settings, line.topic, talk.topics.completed):
+                await line.run(WARM_UP)
+                yield line
+
+
+def templates(settings: Settings) -> list[dict[str, Any]]:
+    """A job for each scope: one unit, one file."""
+    root = Path(settings.storage.root.removeprefix("file://"))
+    files = [root / f"unit {number}.csv" for number in range(1, SCOPES + 1)]
+    for number, path in enumerate(files, 1):
+        write_purchases(path, ROWS, units=1, first_unit=number, seed=number)
+    return [message(path, 1) for path in files]

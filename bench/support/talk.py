@@ -1,0 +1,72 @@
+"""The application's side, with a stopwatch: jobs are produced, and their events awaited without polling."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from service.broker import connection, ensure_topics
+from service.domain import ProviderType
+from service.settings import Settings
+from service.topics import Topics
+
+CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
+LONGEST = 1800.0
+"""Seconds that an event is waited for."""
+
+
+class Talk:
+    """Sends jobs of one kind and reads completion events, all partitions, from now on."""
+
+    def __init__(self, topics: Topics, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
+        self.topics = topics
+        self._producer = producer
+        self._consumer = consumer
+
+    async def timed(self, message: dict[str, Any], topic: str | None = None) -> tuple[float, dict[str, Any]]:
+        """Seconds from the message on its topic to its event on its own, and the event. Raises on a failed job."""
+        before = time.perf_counter()
+        await self._producer.send_and_wait(topic or self.topics.jobs(CSV_PER_YEAR), orjson.dumps(message))
+        (event,) = await self.events({message["job_id"]})
+        return time.perf_counter() - before, event
+
+    async def put(self, topic: str, messages: Iterable[tuple[int, dict[str, Any]]]) -> None:
+        """Lay messages onto partitions of a topic, all at once."""
+        sent = [await self._producer.send(topic, orjson.dumps(body), partition=number) for number, body in messages]
+        await asyncio.gather(*sent)
+
+    async def events(self, job_ids: set[int]) -> Sequence[dict[str, Any]]:
+        """One event of each of these jobs. Raises `RuntimeError` where one did not succeed."""
+        found: dict[int, dict[str, Any]] = {}
+        async with asyncio.timeout(LONGEST):
+            while len(found) < len(job_ids):
+                record = await self._consumer.getone()
+                event = orjson.loads(record.value)
+                if event["job_id"] in job_ids:
+                    if event["outcome"] != "succeeded":
+                        raise RuntimeError(f"a measured job did not succeed: {event}")
+                    found[event["job_id"]] = event
+        return list(found.values())
+
+
+@asynccontextmanager
+async def talking(settings: Settings) -> AsyncIterator[Talk]:
+    """A client for the topics of these settings, which it creates."""
+    topics = Topics(settings.kafka.topic_prefix)
+    await ensure_topics(settings.kafka, topics)
+    producer = AIOKafkaProducer(**connection(settings.kafka), acks="all")
+    consumer = AIOKafkaConsumer(**connection(settings.kafka), enable_auto_commit=False)
+    await producer.start()
+    await consumer.start()
+    partitions = [TopicPartition(topics.completed, number) for number in range(settings.kafka.partitions)]
+    consumer.assign(partitions)
+    await consumer.seek_to_end(*partitions)
+    try:
+        yield Talk(topics, producer, consumer)
+    finally:
+        await consumer.stop()
+        await producer.stop()

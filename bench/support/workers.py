@@ -1,0 +1,80 @@
+"""The service under measurement, as processes of its own, and what they take of the machine."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.support.servers import Servers
+from service.settings import Settings
+from tests.support.worker import Process, process
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def settings_of(servers: Servers, database: str, **more: Any) -> Settings:
+    """The settings of a worker as they come, but for its addresses, and topics of its own."""
+    root = servers.home / "root"
+    root.mkdir(exist_ok=True)
+    kafka = {"bootstrap_servers": servers.kafka.bootstrap_servers, "topic_prefix": f"bench{secrets.token_hex(3)}"}
+    return Settings(
+        database={"url": database},
+        kafka=kafka,
+        storage={"root": root.as_uri()},
+        http={"host": "127.0.0.1", "port": 0},
+        _env_file=None,
+        **more,
+    )
+
+
+@asynccontextmanager
+async def workers(settings: Settings, home: Path, count: int = 1) -> AsyncIterator[list[Process]]:
+    """So many workers of one group, ready to work."""
+    async with AsyncExitStack() as stack:
+        log = home / f"{settings.kafka.topic_prefix}.log"
+        started = [stack.enter_context(process(settings, log)) for _ in range(count)]
+        for worker in started:
+            await worker.ready(within=90)
+        yield started
+
+
+def memory(worker: Process) -> float:
+    """What a process holds in memory now, in MB."""
+    return _of(worker, "VmRSS")
+
+
+def peak_memory(worker: Process) -> float:
+    """The most that it held since `forget_peak`, in MB."""
+    return _of(worker, "VmHWM")
+
+
+def forget_peak(worker: Process) -> None:
+    """Let the peak of a process's memory begin anew."""
+    _proc(worker, "clear_refs").write_text("5")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process and its children still alive have used."""
+    total = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(entry.name) == pid or int(fields[1]) == pid:
+                total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def _of(worker: Process, name: str) -> float:
+    lines = _proc(worker, "status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) / 1024
+
+
+def _proc(worker: Process, name: str) -> Path:
+    assert worker.process is not None
+    return Path(f"/proc/{worker.process.pid}/{name}")
