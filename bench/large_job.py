@@ -19,8 +19,11 @@ P1_GOAL, P2_GOAL = 1.0, 60.0
 
 
 async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, space: Row) -> None:
-    """Interleaved runs on one table: the service replaces the rows, then psql replaces them."""
-    async with with_.database(units=units) as (url, conn):
+    """Interleaved runs, each side on a table of its own: the service replaces its rows, then psql its own.
+
+    On one table each would delete what the other left, in the order in which the other wrote it.
+    """
+    async with with_.database(units=units) as (url, conn), with_.database(units=units) as (other_url, other):
         settings = settings_of(with_, url)
         root = Path(settings.storage.root.removeprefix("file://"))
         file = write_purchases(root / f"{rows}.csv", rows, units=units)
@@ -34,13 +37,14 @@ async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, 
             await talk.timed(message(warm_up, next(ids)))
             idle = memory(worker)
             await talk.timed(message(file, next(ids)))
+            psql.replace(other_url, ready_made, modules)
             for run in range(1, runs + 1):
                 await settle(conn)
                 forget_peak(worker)
                 ours.append((await talk.timed(message(file, next(ids))))[0])
                 grown.append(peak_memory(worker) - idle)
-                await settle(conn)
-                theirs.append(psql.replace(url, ready_made, modules))
+                await settle(other)
+                theirs.append(psql.replace(other_url, ready_made, modules))
                 tell(f"{rows:,} rows, run {run} of {runs}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s")
     speed.figures.append(Figure(f"{rows:,} rows", ratio_of_pairs(ours, theirs), P1_GOAL))
     speed.facts.append([f"{rows:,}", spread(ours), spread(theirs), f"{rows / median(ours):,.0f}"])

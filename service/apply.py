@@ -100,8 +100,8 @@ def completion_event(job: Job, line: Line, result: Result, outbox: Outbox, now: 
 
 async def _effect(conn: AsyncConnection, job: Job, upload: Upload, store: Store) -> Result:
     write = factors.stage if job.is_factors else entries.insert
-    async with aclosing(upload.records()) as records:
-        written = await write(conn, records)
+    async with aclosing(upload.lines()) as lines:
+        written = await write(conn, lines)
     upload.progress.stage = "replacing"
     found = await _found(job, upload, store)
     if upload.reason is not None:

@@ -95,7 +95,7 @@ def _rows(path: Path, job_id: int, year: int, units: dict[str, Any]) -> Iterator
         for row in csv.DictReader(file):
             unit, module = units[row.pop("unit_institutional_id")]
             row["quantity"], row["total_spent_amount"] = float(row["quantity"]), float(row["total_spent_amount"])
-            yield PURCHASES.id, module, json.dumps(row, ensure_ascii=False), year, unit, 1, job_id
+            yield PURCHASES.id, module, unit, year, 1, job_id, json.dumps(row, ensure_ascii=False)
 
 
 @contextmanager

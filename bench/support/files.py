@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.support.servers import YEAR
 from service.catalogue import entry_type
-from service.prepare.check import EntryChecker, Target
+from service.prepare.check import EntryChecker, Target, line_of
 from service.prepare.read import open_csv
 
 if TYPE_CHECKING:
@@ -52,18 +52,16 @@ async def places(conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASE
     return {row[0]: (row[1], row[2]) for row in await conn.fetch(_UNITS, module_type_id)}
 
 
-def records(path: Path, units: dict[str, Any], job_id: int) -> Iterator[tuple[Any, ...]]:
-    """The good rows of a file of purchases, as the service writes them, in the file's order."""
+def lines(path: Path, units: dict[str, Any], job_id: int) -> Iterator[bytes]:
+    """The good rows of a file of purchases as lines for COPY, in the file's order."""
     with open_csv(path, PURCHASES, per_year=True, max_columns=100) as table:
         checker = EntryChecker(PURCHASES, table.header, Target(PURCHASES.id, YEAR, 1, job_id), units=units)
         while rows := table.take(1000)[0]:
-            yield from checker.check(rows)[0]
+            yield from map(line_of, checker.check(rows)[0])
 
 
 def write_ready_made(source: Path, target: Path, units: dict[str, Any], job_id: int) -> Path:
     """The rows of a file as text for COPY: parsed, checked and tagged beforehand."""
-    with target.open("w", encoding="utf-8") as file:
-        for kind, module, data, *tags in records(source, units, job_id):
-            escaped = data.replace("\\", "\\\\")
-            file.write("\t".join(map(str, (kind, module, escaped, *tags))) + "\n")
+    with target.open("wb") as file:
+        file.writelines(line + b"\n" for line in lines(source, units, job_id))
     return target

@@ -58,8 +58,8 @@ async def _content(request: Request) -> dict[str, Any]:
 
 async def _preview(job: Job, workshop: Workshop, keep: KeepRejects) -> Result:
     async with prepare(job, workshop, Progress()) as upload:
-        async with aclosing(upload.records()) as records:
-            async for _ in records:
+        async with aclosing(upload.lines()) as lines:
+            async for _ in lines:
                 pass
         found = _found(upload, keep)
         if upload.reason is not None:

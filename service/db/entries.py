@@ -1,21 +1,21 @@
 """Rows of `data_entries`: the one COPY of a job, and the ids that other rows hold already."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.db.copy import copy
 from service.domain import Job, WriteMode
 
 COLUMNS = (
     "data_entry_type_id",
     "carbon_report_module_id",
-    "data",
-    "year",
     "unit_id",
+    "year",
     "source",
     "created_by_id",
+    "data",
 )
 """What a job writes of a row; the database fills in the id and the timestamps, `status` stays NULL."""
 
@@ -34,23 +34,9 @@ _LARGEST_JOB_ID = text("""
 """)
 
 
-async def insert(conn: AsyncConnection, records: AsyncIterator[tuple[Any, ...]]) -> int:
-    """Write a stream of rows, tuples in the order of `COLUMNS`, through one binary COPY; the number written.
-
-    The stream sets the pace; memory stays bounded by asyncpg's buffer.
-    """
-    return await copy(conn, "data_entries", COLUMNS, records)
-
-
-async def copy(
-    conn: AsyncConnection, table: str, columns: tuple[str, ...], records: AsyncIterator[tuple[Any, ...]]
-) -> int:
-    """COPY a stream of tuples into a table, within the caller's transaction; the number of rows written."""
-    driver = (await conn.get_raw_connection()).driver_connection
-    if driver is None:
-        raise RuntimeError("the connection has no driver connection")
-    status: str = await driver.copy_records_to_table(table, columns=columns, records=records)
-    return int(status.removeprefix("COPY "))
+async def insert(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
+    """Write a stream of lines of COPY text, cells in the order of `COLUMNS`; the number of rows written."""
+    return await copy(conn, "data_entries", COLUMNS, lines)
 
 
 async def held_ids(conn: AsyncConnection, job: Job, modules: Collection[int], key: str) -> Mapping[int, set[str]]:

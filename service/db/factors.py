@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.db.entries import copy
+from service.db.copy import copy
 from service.domain import FactorCounts
 
 _STAGE = text("""
@@ -59,10 +59,10 @@ _INSERT = text("""
 _COUNT = text("SELECT count(*) FROM factors WHERE data_entry_type_id = :type_id AND year = :year")
 
 
-async def stage(conn: AsyncConnection, records: AsyncIterator[tuple[str, str]]) -> int:
-    """Put the file's factors, (classification, values) as JSON, beside the real ones; the number staged."""
+async def stage(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
+    """Put the file's factors, lines of COPY text of classification and values, beside the real ones; their number."""
     await conn.execute(_STAGE)
-    staged = await copy(conn, "incoming_factors", ("classification", "values"), records)
+    staged = await copy(conn, "incoming_factors", ("classification", "values"), lines)
     # a temporary table has no statistics until it is told to: without them the match is a nested loop
     await conn.execute(text("ANALYZE incoming_factors"))
     return staged

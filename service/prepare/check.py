@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn
 
 import orjson
 
 from service.catalogue import UNIT, EntryType, FactorType, Kind, RowErrorCode, columns_of
+from service.db.copy import escaped
 from service.db.entries import COLUMNS
 from service.domain import RowError
 from service.prepare.flat import flat_check
@@ -28,13 +29,10 @@ from service.prepare.plain import (
     sum_rule,
 )
 
-EntryRecord = tuple[int, int, str, int, int, int, int]
-"""A row of `data_entries`, in the order of `entries.COLUMNS`."""
+Record = tuple[Any, bytes]
+"""What a good row becomes: its key, which is an entry's module id or a factor's identity, and its line for COPY."""
 
-FactorRecord = tuple[str, str]
-_R = TypeVar("_R", EntryRecord, FactorRecord)
-module_of = itemgetter(COLUMNS.index("carbon_report_module_id"))
-"""The module of a record of an entry."""
+key_of, line_of = itemgetter(0), itemgetter(1)
 
 
 class BadRow(NamedTuple):
@@ -53,8 +51,13 @@ class Target(NamedTuple):
     source: int
     created_by_id: int
 
+    def head(self, module_id: int, unit_id: int) -> bytes:
+        """All of a line for COPY but the data, which comes last."""
+        cells = self._asdict() | {"carbon_report_module_id": module_id, "unit_id": unit_id}
+        return b"".join(b"%d\t" % cells[column] for column in COLUMNS[:-1])
 
-class _Checker(ABC, Generic[_R]):
+
+class _Checker(ABC):
     """Checks the rows of one upload in their order, a chunk at a time; blank lines are not rows."""
 
     def __init__(self, kind: Kind, header: Sequence[str], *, per_year: bool) -> None:
@@ -62,15 +65,15 @@ class _Checker(ABC, Generic[_R]):
         self.rows_seen = 0
         self._flat = flat_check(kind, self.layout)
 
-    def check(self, rows: Iterable[list[str]]) -> tuple[list[_R], list[BadRow]]:
+    def check(self, rows: Iterable[list[str]]) -> tuple[list[Record], list[BadRow]]:
         """The records of the good rows, and the bad rows."""
-        good: list[_R] = []
+        good: list[Record] = []
         bad: list[BadRow] = []
         self._flat(self, rows, good, bad)
         self.rows_seen += len(good) + len(bad)
         return good, bad
 
-    def doubt(self, row: list[str], good: list[_R], bad: list[BadRow]) -> None:
+    def doubt(self, row: list[str], good: list[Record], bad: list[BadRow]) -> None:
         """Decide a row that the flat function did not take."""
         if not any(cell.strip() for cell in row):
             return
@@ -82,14 +85,14 @@ class _Checker(ABC, Generic[_R]):
             bad.append(self._skipped(error, row))
 
     @abstractmethod
-    def _record(self, row: list[str], number: int) -> _R:
+    def _record(self, row: list[str], number: int) -> Record:
         """The record of a row. Raises `Wrong`."""
 
     def _skipped(self, error: RowError, row: list[str]) -> BadRow:
         return BadRow(error, row, None)
 
 
-class EntryChecker(_Checker[EntryRecord]):
+class EntryChecker(_Checker):
     """Checks the rows of an upload of entries. `affected` are the modules that received a good row so far.
 
     Exactly one of `units` (per-year: institutional id to unit id and module id, the latter None for a
@@ -112,8 +115,12 @@ class EntryChecker(_Checker[EntryRecord]):
             raise ValueError("give exactly one of `units` and `module`")
         super().__init__(entry, header, per_year=units is not None)
         self.target = target
-        self.places = {key: place for key, place in (units or {}).items() if place[1] is not None}
-        self.place = None if module is None else (module[1], module[0])
+        self.places = {
+            name: (module_id, target.head(module_id, unit_id))
+            for name, (unit_id, module_id) in (units or {}).items()
+            if module_id is not None
+        }
+        self.place = None if module is None else (module[0], target.head(*module))
         self.held = {(module_id, key) for module_id, keys in (held or {}).items() for key in keys}
         self.taken: dict[tuple[int, str], int] = {}
         self.affected: set[int] = set()
@@ -121,36 +128,34 @@ class EntryChecker(_Checker[EntryRecord]):
         self._units = units or {}
         self._rules = self._rules_of(entry)
 
-    def check(self, rows: Iterable[list[str]]) -> tuple[list[EntryRecord], list[BadRow]]:
+    def check(self, rows: Iterable[list[str]]) -> tuple[list[Record], list[BadRow]]:
         good, bad = super().check(rows)
-        self.affected.update(map(module_of, good))
+        self.affected.update(map(key_of, good))
         return good, bad
 
-    def _record(self, row: list[str], number: int) -> EntryRecord:
+    def _record(self, row: list[str], number: int) -> Record:
         values = read_row(self.layout, row, self._rules)
-        unit_id, module_id = self.place or self._place_of(values)
+        module_id, head = self.place or self._place_of(values)
         own = (column for column in self.layout.columns if column is not UNIT)
         data = {column.key: values[column.name] for column in own if column.name in values}
         if self._entry.unique is not None:
             self._take(module_id, self._entry.unique, str(values[self._entry.unique]), number)
-        type_id, year, source, job_id = self.target
-        return type_id, module_id, orjson.dumps(data).decode(), year, unit_id, source, job_id
+        return module_id, head + escaped(orjson.dumps(data))
 
     def _rules_of(self, entry: EntryType) -> Rules:
         placing = {UNIT.name: self._place_of} if self.place is None else {}
         return placing if entry.sum_at_most is None else {**placing, **sum_rule(entry.sum_at_most)}
 
-    def _place_of(self, values: Values) -> tuple[int, int]:
-        """The unit and module of a row that names its unit. Raises `Wrong`."""
+    def _place_of(self, values: Values) -> tuple[int, bytes]:
+        """The module and head of a row that names its unit. Raises `Wrong`."""
         name = str(values[UNIT.name])
-        unit_id, module_id = self._units.get(name, (None, None))
-        if unit_id is None:
+        if name not in self._units:
             what = "is no unit that the application knows; correct the institutional id, or create the unit first"
             _wrong(UNIT.name, RowErrorCode.UNKNOWN_UNIT, f"{quoted(name)} {what}.")
-        if module_id is None:
+        if name not in self.places:
             what = f"has no calculator report of {self.target.year}; create the report first, or leave the row out"
             _wrong(UNIT.name, RowErrorCode.UNIT_WITHOUT_REPORT, f"{quoted(name)} {what}.")
-        return unit_id, module_id
+        return self.places[name]
 
     def _take(self, module_id: int, column: str, value: str, number: int) -> None:
         key = (module_id, value)
@@ -163,7 +168,7 @@ class EntryChecker(_Checker[EntryRecord]):
         self.taken[key] = number
 
 
-class FactorChecker(_Checker[FactorRecord]):
+class FactorChecker(_Checker):
     """Checks the rows of an upload of factors. `taken` are the identities of its good rows, with their numbers."""
 
     def __init__(self, factor: FactorType, header: Sequence[str]) -> None:
@@ -172,7 +177,7 @@ class FactorChecker(_Checker[FactorRecord]):
         self._factor = factor
         self._identity_layout = self.layout.only(factor.identity)
 
-    def _record(self, row: list[str], number: int) -> FactorRecord:
+    def _record(self, row: list[str], number: int) -> Record:
         values = read_row(self.layout, row, {})
         identity = self._canonical(values)
         if identity in self.taken:
@@ -181,7 +186,7 @@ class FactorChecker(_Checker[FactorRecord]):
             _duplicate(first, f"row {self.taken[identity]} has the same {same}")
         self.taken[identity] = number
         said = {column.key: values[column.name] for column in self._factor.values if column.name in values}
-        return identity, orjson.dumps(said).decode()
+        return identity, escaped(identity.encode()) + b"\t" + escaped(orjson.dumps(said))
 
     def _skipped(self, error: RowError, row: list[str]) -> BadRow:
         try:

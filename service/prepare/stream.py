@@ -1,13 +1,18 @@
 """From rows as they are read to rows as they are sent: put in order, and made in a thread while the loop sends."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 FIRST_WINDOW, LARGEST_WINDOW = 2_000, 20_000
 """Items put in order at a time: few at first, so that sending starts early; the most bounds the memory."""
+
+AHEAD = 4
+"""Chunks asked for before they are needed: with one, the thread would sleep and be woken for each of them."""
 
 
 def in_order(chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
@@ -36,18 +41,20 @@ def _sorted(items: list[T], key: Callable[[T], Any], chunk_size: int) -> Iterato
     return (items[start : start + chunk_size] for start in range(0, len(items), chunk_size))
 
 
-async def ahead(chunks: Iterator[list[T]]) -> AsyncGenerator[T, None]:
-    """The items of chunks that a worker thread makes, one chunk ahead of whoever consumes them.
+async def ahead(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The chunks that a worker thread makes, a few ahead of whoever consumes them; empty ones are left out.
 
-    Consuming slowly holds the thread back, so memory stays bounded at two chunks. When the consumer
-    stops early, the chunk in the making is waited for: nobody closes a file that a thread still reads.
+    Consuming slowly holds the thread back, so memory stays bounded. When the consumer stops early, the
+    chunks in the making are waited for: nobody closes a file that a thread still reads.
     """
     loop = asyncio.get_running_loop()
-    pending = loop.run_in_executor(None, next, chunks, None)
-    try:
-        while (chunk := await asyncio.shield(pending)) is not None:
-            pending = loop.run_in_executor(None, next, chunks, None)
-            for item in chunk:
-                yield item
-    finally:
-        await asyncio.wait([pending])
+    with ThreadPoolExecutor(1, "rows") as thread:
+        pending = deque(loop.run_in_executor(thread, next, chunks, None) for _ in range(AHEAD))
+        try:
+            while (chunk := await asyncio.shield(pending[0])) is not None:
+                pending.popleft()
+                pending.append(loop.run_in_executor(thread, next, chunks, None))
+                if chunk:
+                    yield chunk
+        finally:
+            await asyncio.wait(pending)

@@ -1,15 +1,16 @@
 """An upload opened for reading: a stream of good rows, then its tally."""
 
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 from service import crash
 from service.catalogue import UNIT
 from service.domain import Job, OnRowError, Reason, RowError
 from service.errors import Refusal, TooLarge
-from service.prepare.check import BadRow, EntryChecker, FactorChecker, module_of
+from service.prepare.check import BadRow, EntryChecker, FactorChecker, Record, key_of, line_of
 from service.prepare.read import Table
 from service.prepare.rejects import Rejects
 from service.prepare.stream import ahead, in_order
@@ -53,7 +54,7 @@ class Tally:
 
 
 class Upload:
-    """A job's rows, checked as they are read. Read `records()` to its end, then `tally` and `reason`."""
+    """A job's rows, checked as they are read. Read `lines()` to its end, then `tally` and `reason`."""
 
     def __init__(
         self,
@@ -73,13 +74,16 @@ class Upload:
         self._table = table
         self._max_rows = max_rows
 
-    def records(self) -> AsyncGenerator[tuple[Any, ...], None]:
-        """The good rows as tuples for COPY, made in a worker thread. Raises `TooLarge` above the cap.
+    async def lines(self) -> AsyncGenerator[bytes, None]:
+        """The good rows as lines for COPY, many at a time, made in a worker thread. Raises `TooLarge` above the cap.
 
         Those of many modules come roughly in the order of their modules, each module's in the file's. A
         malformed file ends the stream early; `reason` then says so.
         """
-        return ahead(self._on_their_way())
+        async with aclosing(ahead(self._on_their_way())) as chunks:
+            async for chunk in chunks:
+                yield chunk
+                crash.point("mid_copy")
 
     @property
     def reason(self) -> Reason | None:
@@ -98,14 +102,12 @@ class Upload:
     def _where(self) -> str:
         return f"after data row {self.tally.total}" if self.tally.total else "in the first row"
 
-    def _on_their_way(self) -> Iterator[list[tuple[Any, ...]]]:
+    def _on_their_way(self) -> Iterator[bytes]:
         spread = isinstance(self.checker, EntryChecker) and self.checker.place is None
-        for chunk in in_order(self._chunks(), module_of, CHUNK_ROWS) if spread else self._chunks():
-            yield chunk
-            if chunk:
-                crash.point("mid_copy")
+        for chunk in in_order(self._chunks(), key_of, CHUNK_ROWS) if spread else self._chunks():
+            yield b"\n".join([*map(line_of, chunk), b""])
 
-    def _chunks(self) -> Iterator[list[tuple[Any, ...]]]:
+    def _chunks(self) -> Iterator[list[Record]]:
         tally, checker = self.tally, self.checker
         while tally.refusal is None:
             rows, tally.refusal = self._table.take(CHUNK_ROWS)
@@ -136,6 +138,5 @@ def _modules_named(bad: list[BadRow], checker: EntryChecker | FactorChecker) -> 
     unit = checker.layout.positions[checker.layout.columns.index(UNIT)]
     for row in bad:
         name = "" if unit is None or unit >= len(row.cells) else row.cells[unit].strip()
-        _, module_id = checker.places.get(name, (None, None))
-        if module_id is not None:
-            yield module_id
+        if name in checker.places:
+            yield checker.places[name][0]

@@ -1,12 +1,10 @@
 """Headers, rows, units and members: what the checker makes of them."""
 
-import json
-
 import pytest
 
 from service.catalogue import entry_type, factor_type
-from service.db.entries import COLUMNS
 from service.prepare.check import EntryChecker, Target, missing_columns, repeated_columns
+from tests.support.lines import entry
 
 TARGET = Target(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
 UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
@@ -32,7 +30,8 @@ def stored(result):
     """The data of the one good row."""
     good, bad = result
     assert not bad
-    return json.loads(good[0][COLUMNS.index("data")])
+    ((_, line),) = good
+    return entry(line)["data"]
 
 
 def error(result):
@@ -44,10 +43,10 @@ def error(result):
 
 
 def test_a_good_row_becomes_a_tagged_record():
-    (record,), bad = check_purchase(supplier="Müller & Söhne", quantity="3", note="fragile", kg_co2eq="0")
+    ((_, line),), bad = check_purchase(supplier="Müller & Söhne", quantity="3", note="fragile", kg_co2eq="0")
     assert bad == []
-    tags = dict(zip(COLUMNS, record, strict=True))
-    assert json.loads(tags.pop("data")) == {
+    tags = entry(line)
+    assert tags.pop("data") == {
         "name": "Pipettes",
         "supplier": "Müller & Söhne",
         "quantity": 3,
@@ -71,7 +70,8 @@ def test_columns_may_stand_in_any_order_between_unknown_ones_and_blanks_around_n
     header = [" total_spent_amount ", "colour", "name", "purchase_institutional_code", "unit_institutional_id", ""]
     good, bad = purchases(header).check([["5", "red", "Gloves", "4", "200", "x"]])
     assert not bad
-    assert (good[0][1], json.loads(good[0][2])["name"]) == (22, "Gloves")
+    ((module, line),) = good
+    assert (module, entry(line)["data"]["name"]) == (22, "Gloves")
 
 
 def test_cells_are_trimmed_and_an_empty_cell_is_absent():
@@ -141,8 +141,9 @@ def test_a_unit_without_a_report_of_the_year_is_a_row_error():
 
 def test_a_unit_specific_upload_ignores_the_unit_column():
     good, bad = purchases(list(PURCHASE), units=None, module=(77, 7)).check([["999", "Gloves", "1", "4"]])
-    assert (good[0][1], good[0][4], bad) == (77, 7, [])
-    assert "unit_institutional_id" not in json.loads(good[0][2])
+    ((module, line),) = good
+    assert (module, entry(line)["unit_id"], bad) == (77, 7, [])
+    assert "unit_institutional_id" not in entry(line)["data"]
 
 
 def test_affected_modules_are_those_with_a_good_row():
@@ -187,7 +188,7 @@ def test_a_second_row_of_a_member_is_a_duplicate_within_its_module_only():
     checker = EntryChecker(entry_type("member"), header, TARGET, units=UNITS)
     rows = [["100", "A", "52", "7", "1"], ["200", "B", "52", "7", "1"], ["100", "C", "52", " 7 ", "1"]]
     good, bad = checker.check(rows)
-    assert [record[1] for record in good] == [11, 22]
+    assert [module for module, _ in good] == [11, 22]
     assert (bad[0].error.row, bad[0].error.column, bad[0].error.code) == (3, "user_institutional_id", "duplicate")
     assert "row 1" in bad[0].error.message
     assert checker.taken == {(11, "7"): 1, (22, "7"): 2}
@@ -209,5 +210,5 @@ def test_an_id_that_another_entry_of_the_module_holds_is_a_duplicate():
     header = ["unit_institutional_id", *MEMBER]
     checker = EntryChecker(entry_type("member"), header, TARGET, units=UNITS, held={11: {"7"}})
     good, bad = checker.check([["100", "A", "52", "7", "1"], ["200", "A", "52", "7", "1"]])
-    assert ([record[1] for record in good], [row.error.code for row in bad]) == ([22], ["duplicate"])
+    assert ([module for module, _ in good], [row.error.code for row in bad]) == ([22], ["duplicate"])
     assert checker.taken == {(22, "7"): 2}

@@ -1,12 +1,11 @@
 """The kinds of values: what a cell may say, and what is said about one that may not."""
 
-import json
-
 import orjson
 import pytest
 
 from service.catalogue import ENTRY_TYPES, RowErrorCode, entry_type
 from service.prepare.check import EntryChecker, Target
+from tests.support.lines import entry
 
 UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
 PURCHASE = {
@@ -40,7 +39,7 @@ def stored(result):
     """The data of the one good row."""
     good, bad = result
     assert not bad
-    return json.loads(good[0][2])
+    return entry(good[0][1])["data"]
 
 
 def error(result):

@@ -4,6 +4,7 @@ import pytest
 
 from service.catalogue import factor_type
 from service.prepare.check import FactorChecker
+from tests.support.lines import cells_of
 
 
 def factors(header=("category", "subcategory", "unit", "ef_kg_co2eq_per_unit")):
@@ -14,7 +15,9 @@ def test_a_factor_becomes_its_canonical_identity_and_its_values():
     header = ["unit", "ef_kg_co2eq_per_unit", "subcategory", "category"]
     good, bad = factors(header).check([["kg", "1430", " R-134a ", "gas"]])
     assert not bad
-    assert good[0] == ('{"category":"gas","subcategory":"R-134a"}', '{"unit":"kg","ef_kg_co2eq_per_unit":1430.0}')
+    (identity, line), *_ = good
+    assert identity == '{"category":"gas","subcategory":"R-134a"}'
+    assert cells_of(line) == [identity, '{"unit":"kg","ef_kg_co2eq_per_unit":1430.0}']
 
 
 def test_an_absent_identity_column_is_left_out_of_the_identity():

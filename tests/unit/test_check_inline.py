@@ -1,11 +1,10 @@
 """Inline rows of a job: JSON objects as a table of text."""
 
-import json
-
 import pytest
 
 from service.catalogue import entry_type
 from service.prepare.check import EntryChecker, Target, inline_table
+from tests.support.lines import entry
 
 STUDENT = entry_type("student")
 PLANE = {"origin_iata": "GVA", "destination_iata": "OSL", "user_institutional_id": 302417, "cabin_class": "first"}
@@ -35,7 +34,7 @@ def test_a_missing_required_value_is_an_error_of_its_row():
 def test_texts_and_numbers_are_both_fine_and_null_is_absent():
     good, bad = check("plane", [PLANE | {"number_of_trips": 2, "kg_co2eq": 0.1, "note": None}])
     assert not bad
-    data = json.loads(good[0][2])
+    data = entry(good[0][1])["data"]
     assert (data["user_institutional_id"], data["number_of_trips"]) == ("302417", 2)
     assert data["__kg_co2eq_override__"] == 0.1
     assert "note" not in data

@@ -19,6 +19,7 @@ from service.catalogue import (
     columns_of,
 )
 from service.prepare.check import EntryChecker, FactorChecker, Target
+from tests.support.lines import cells_of, entry
 
 UNITS = {"1": (10, 100), "2": (20, 200), "3": (30, None)}
 HELD = {100: {"taken"}, 7: {"taken"}}
@@ -235,11 +236,14 @@ def fates_of(kind, good, bad):
         if number in errors:
             yield errors[number]
         elif isinstance(kind, EntryType):
-            type_id, module, data, year, unit, source, job_id = next(records)
-            assert (type_id, year, source, job_id) == (kind.id, 2025, 1, 99)
-            yield (module, unit, json.loads(data))
+            module, line = next(records)
+            row = entry(line)
+            tags = {"data_entry_type_id": kind.id, "year": 2025, "source": 1, "created_by_id": 99}
+            assert row == tags | {column: row[column] for column in ("carbon_report_module_id", "unit_id", "data")}
+            assert row["carbon_report_module_id"] == module
+            yield (module, row["unit_id"], row["data"])
         else:
-            yield tuple(map(json.loads, next(records)))
+            yield tuple(map(json.loads, cells_of(next(records)[1])))
 
 
 def agree(fate, expected):
