@@ -17,12 +17,16 @@ Publish = Callable[[Record], Awaitable[Position]]
 SWEEP_LIMIT = 100
 
 
-async def announce(engine: AsyncEngine, publish: Publish, line: Line) -> None:
-    """Publish the event of a final line and mark it; a repeat sends the same bytes again."""
+async def announce(publish: Publish, line: Line) -> None:
+    """Publish the event of a final line; a repeat sends the same bytes again."""
     if line.event is None:
         raise ValueError(f"job {line.job_id} has not ended")
     await publish(line.event)
     crash.point("after_ack")
+
+
+async def mark(engine: AsyncEngine, line: Line) -> None:
+    """Remember that the event of a line is out, or the sweeper sends it once more."""
     async with at_once(engine).connect() as conn:
         await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
 

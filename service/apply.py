@@ -79,8 +79,8 @@ async def end_unchanged(engine: AsyncEngine, job: Job, result: Result, outbox: O
 async def _close(conn: AsyncConnection, job: Job, line: Line, result: Result, outbox: Outbox) -> Line:
     now = datetime.now(UTC)
     event = completion_event(job, line, result, outbox, now)
-    await ledger.close(conn, job, result, event, now=now)
-    await dead_letters.settle(conn, job, result)
+    if await ledger.close(conn, job, result, event, now=now):
+        await dead_letters.settle(conn, job, result)
     return replace(line, outcome=result.outcome, event=event)
 
 

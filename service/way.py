@@ -1,4 +1,4 @@
-"""The way of one job, top to bottom: begin, prepare, apply, announce."""
+"""The way of one job, top to bottom: begin, prepare, apply, announce; and, beside its offset, remember."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.announce import Publish, announce
+from service.announce import Publish, announce, mark
 from service.apply import Outbox, apply, begin, end_unchanged
 from service.db.ledger import Line
 from service.domain import Job, Outcome, Reason, Result
@@ -18,6 +19,8 @@ from service.events import progress_record
 from service.prepare.check import EntryChecker
 from service.prepare.prepare import Workshop, prepare
 from service.prepare.upload import Progress, Upload
+
+log = structlog.get_logger(__name__)
 
 Step = Literal["begin", "fetch", "prepare", "apply", "announce"]
 
@@ -67,8 +70,15 @@ class Way:
             async with self._telling(job, journey.progress):
                 line = await self._in_time(job, journey)
         journey.step = "announce"
-        await announce(self.engine, self.publish, line)
+        await announce(self.publish, line)
         return line
+
+    async def remember(self, line: Line) -> None:
+        """Mark the job as announced. Where that fails, the sweeper announces it again."""
+        try:
+            await mark(self.engine, line)
+        except Exception as error:  # noqa: BLE001 - the event is out: whatever this is, nothing is lost
+            log.warning("announced_not_marked", job_id=line.job_id, reason=type(error).__name__)
 
     async def _in_time(self, job: Job, journey: Journey) -> Line:
         """Bound the job in time; Kafka takes a consumer that is silent for longer to be dead."""

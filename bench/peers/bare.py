@@ -60,6 +60,7 @@ async def run(url: str, bootstrap_servers: str, topic: str, completed: str) -> N
         group_id=topic,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        fetch_max_wait_ms=100,
     )
     await producer.start()
     await consumer.start()

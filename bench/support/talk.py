@@ -59,7 +59,7 @@ async def talking(settings: Settings) -> AsyncIterator[Talk]:
     topics = Topics(settings.kafka.topic_prefix)
     await ensure_topics(settings.kafka, topics)
     producer = AIOKafkaProducer(**connection(settings.kafka), acks="all")
-    consumer = AIOKafkaConsumer(**connection(settings.kafka), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**connection(settings.kafka), fetch_max_wait_ms=20, enable_auto_commit=False)
     await producer.start()
     await consumer.start()
     partitions = [TopicPartition(topics.completed, number) for number in range(settings.kafka.partitions)]

@@ -1,6 +1,7 @@
 """`uploads serve` and `uploads migrate`: what a deployment runs."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -44,6 +45,8 @@ def serve() -> None:
 
 async def _serve(settings: Settings) -> None:
     app = build_app(settings)
+    gc.collect()
+    gc.freeze()  # what is here to stay need not be looked through again and again, while the event loop waits
     loop = asyncio.get_running_loop()
 
     def told_to_stop() -> None:

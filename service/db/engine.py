@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: one engine for a process, through asyncpg."""
 
-from functools import partial
+from functools import lru_cache, partial
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -57,12 +57,14 @@ def create_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
+        pool_use_lifo=True,  # one after the other, jobs have the same connection, with its plans and caches warm
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
 
 
+@lru_cache(maxsize=8)
 def at_once(engine: AsyncEngine) -> AsyncEngine:
     """The same connections, each statement a transaction of its own: one round trip where `begin` takes three."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -63,7 +63,17 @@ async def held_ids(conn: AsyncConnection, job: Job, modules: Collection[int], ke
     return held
 
 
-async def largest_job_id(conn: AsyncConnection) -> int:
-    """The largest job id that `created_by_id` can hold: a host that tracked sources before may have made it int4."""
-    largest: int = await conn.scalar(_LARGEST_JOB_ID)
-    return largest
+class JobIds:
+    """The job ids that `created_by_id` can hold: a host that tracked sources before may have made it int4.
+
+    The column is asked once, and again for an id that would not have fitted then.
+    """
+
+    def __init__(self) -> None:
+        self._largest = 0
+
+    async def hold(self, conn: AsyncConnection, job_id: int) -> bool:
+        """Whether this one fits."""
+        if job_id > self._largest:
+            self._largest = await conn.scalar(_LARGEST_JOB_ID) or 0
+        return job_id <= self._largest

@@ -40,6 +40,7 @@ _CLOSE = text("""
         rows_total = :total, rows_processed = :processed, rows_skipped = :skipped,
         event_key = :event_key, event_headers = :event_headers, event = :event
     WHERE job_id = :job_id
+    RETURNING EXISTS (SELECT FROM dead_letters WHERE state IN ('open', 'claimed', 'sent', 'quarantined'))
 """)
 
 # Not waited for on the disk: a mark that is lost in a crash costs one more announcement, with the same bytes.
@@ -119,9 +120,9 @@ async def look_up(conn: AsyncConnection, job_id: int) -> tuple[str, Outcome | No
     return None if row is None else (row.fingerprint, row.outcome and Outcome(row.outcome))
 
 
-async def close(conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime) -> None:
-    """Make the job's line final: its outcome, its counts and its completion event."""
-    await conn.execute(
+async def close(conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime) -> bool:
+    """Make the job's line final: its outcome, its counts and its event; whether any dead letter waits for its end."""
+    letters_wait: bool = await conn.scalar(
         _CLOSE,
         {
             "job_id": job.job_id,
@@ -136,6 +137,7 @@ async def close(conn: AsyncConnection, job: Job, result: Result, event: Record, 
             "event": event.value,
         },
     )
+    return letters_wait
 
 
 async def note_failure(conn: AsyncConnection, job_id: int, code: str, *, now: datetime) -> None:

@@ -50,6 +50,8 @@ class Desk:
             session_timeout_ms=round(self._kafka.session_timeout * 1000),
             heartbeat_interval_ms=round(self._kafka.session_timeout * 1000 / 10),
             max_partition_fetch_bytes=2 * 2**20,
+            # a fetch under way leaves out the partition of the record in hand: its next record waits for the end of it
+            fetch_max_wait_ms=100,
         )
 
     async def settle(self, provider_type: ProviderType, message: KafkaMessage) -> None:

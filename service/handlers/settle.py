@@ -1,5 +1,6 @@
 """From a record to its offset: what a job's end, or its failure, means for the partition."""
 
+import asyncio
 import traceback
 from collections import Counter
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The record is dealt with for good: commit the offset behind it."""
+    """The record is dealt with for good: commit the offset behind it. `line` is of the job that was announced."""
+
+    line: Line | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,10 @@ class Settler:
                 tries = lane.count_try(partition, record.offset)
                 fate = await self._fate(provider_type, record, journey, tries)
             match fate:
-                case Done():
+                case Done(line):
                     self.breaker.settled(partition)
-                    await _commit(consumer, partition, record.offset + 1)
+                    marked = () if line is None else (self._way.remember(line),)
+                    await asyncio.gather(_commit(consumer, partition, record.offset + 1), *marked)
                     crash.point("after_offset_commit")
                     return
                 case Again(seconds):
@@ -99,7 +103,7 @@ class Settler:
                 return await self._failed(_incoming(provider_type, record), job, journey, error, tries)
             self._guard.note(parked=False)
             _log_end(job, line, started)
-            return Done()
+            return Done(line)
 
     async def _failed(
         self, incoming: Incoming, job: Job | None, journey: Journey, error: Exception, tries: int

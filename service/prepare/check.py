@@ -13,7 +13,6 @@ import orjson
 
 from service.catalogue import UNIT, EntryType, FactorType, Kind, RowErrorCode, columns_of
 from service.db.copy import escaped
-from service.db.entries import COLUMNS
 from service.domain import RowError
 from service.prepare.flat import flat_check
 from service.prepare.plain import (
@@ -52,9 +51,9 @@ class Target(NamedTuple):
     created_by_id: int
 
     def head(self, module_id: int, unit_id: int) -> bytes:
-        """All of a line for COPY but the data, which comes last."""
-        cells = self._asdict() | {"carbon_report_module_id": module_id, "unit_id": unit_id}
-        return b"".join(b"%d\t" % cells[column] for column in COLUMNS[:-1])
+        """All of a line for COPY, in the order of `entries.COLUMNS`, but the data, which comes last."""
+        type_id, year, source, job_id = self
+        return b"%d\t%d\t%d\t%d\t%d\t%d\t" % (type_id, module_id, unit_id, year, source, job_id)
 
 
 class _Checker(ABC):

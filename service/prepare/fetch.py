@@ -7,7 +7,6 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 from service.domain import FileRef
@@ -18,6 +17,9 @@ from service.prepare.locations import Location
 from service.prepare.places import DISK_FULL
 from service.prepare.store import Store
 from service.settings import LimitSettings
+
+SMALL = 2**16
+"""Bytes that are sooner taken on the event loop than handed to a thread and back, unless they may decompress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,12 @@ async def fetch(
     that its bytes hold.
     """
     location = await admitted(file, store, limits, now)
-    with _room(directory), NamedTemporaryFile(prefix="spool-", suffix=".csv", dir=directory) as spool:
+    with _room(directory), _spool(directory / "spool.csv") as spool:
         intake = _Intake(file, limits, spool)
         async with aclosing(store.read(location)) as chunks:
             async for chunk in chunks:
-                on_bytes(await asyncio.to_thread(intake.take, chunk))
-        size = await asyncio.to_thread(intake.finish)
-        yield Spool(Path(spool.name), size)
+                on_bytes(await intake.take(chunk))
+        yield Spool(Path(spool.name), intake.finish())
 
 
 async def admitted(file: FileRef, store: Store, limits: LimitSettings, now: datetime) -> Location:
@@ -63,6 +64,15 @@ async def admitted(file: FileRef, store: Store, limits: LimitSettings, now: date
     if file.size > limits.file_bytes:
         raise TooLarge(f"The file has {file.size} bytes; at most {limits.file_bytes} are taken.")
     return location
+
+
+@contextmanager
+def _spool(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        with path.open("wb") as spool:
+            yield spool
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -93,14 +103,20 @@ class _Intake:
         self._stored = self._size = 0
         self._fault: UploadError | None = None
 
-    def take(self, chunk: bytes) -> int:
+    async def take(self, chunk: bytes) -> int:
         """How many stored bytes have come, with this chunk. Raises `WrongSize` when they are too many."""
         self._stored += len(chunk)
         if self._stored > self._file.size:
             raise WrongSize(f"It has more than the {self._file.size} bytes stated.")
+        if len(chunk) < SMALL and self._file.content_encoding is None:
+            self._work(chunk)
+        else:
+            await asyncio.to_thread(self._work, chunk)
+        return self._stored
+
+    def _work(self, chunk: bytes) -> None:
         self._sha256.update(chunk)
         self._guarded(lambda: self._unpack(chunk))
-        return self._stored
 
     def finish(self) -> int:
         """The size of the spool, once all of the file has come and nothing is wrong with it."""

@@ -230,12 +230,12 @@ def _factor_lines(kind: FactorType, pieces: Sequence[_Piece]) -> Iterator[str]:
     names = {column.name for column in kind.identity}
     identity = sorted((piece for piece in pieces if piece.name in names), key=lambda piece: piece.key)
     yield from _object_lines("data", identity)
-    yield "key, identity = (json := dumps(data)).decode(), escaped(json)"
+    yield "identity = dumps(data)"
     yield from _object_lines("data", [piece for piece in pieces if piece.name not in names])
-    yield "values = escaped(dumps(data))"
-    yield "if identity and values and key not in taken:"
+    yield r"json, key = identity + b'\t' + dumps(data), identity.decode()"
+    yield f"if {_JSON_TEST} and key not in taken:"
     yield "    taken[key] = number + len(good)"
-    yield r"    add((key, identity + b'\t' + values))"
+    yield "    add((key, json))"
     yield "    continue"
 
 

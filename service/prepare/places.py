@@ -65,12 +65,14 @@ class Directory:
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         with self._telling(location):
-            file = await asyncio.to_thread(self._open, location.path)
+            file, chunk = await asyncio.to_thread(self._open, location.path)
             try:
-                while chunk := await asyncio.to_thread(file.read, CHUNK):
+                while chunk:
                     yield chunk
+                    chunk = b"" if file.closed else await asyncio.to_thread(file.read, CHUNK)
             finally:
-                await asyncio.to_thread(file.close)
+                if not file.closed:
+                    await asyncio.to_thread(file.close)
 
     async def size(self, location: Location) -> int:
         with self._telling(location):
@@ -80,9 +82,14 @@ class Directory:
         with self._telling(location):
             await asyncio.to_thread(self._copy, source, self._root / location.path)
 
-    def _open(self, path: str) -> BinaryIO:
+    def _open(self, path: str) -> tuple[BinaryIO, bytes]:
+        """A file and its first chunk; where that is all, the file is closed: most are small, and a thread is dear."""
         self._regular(path)
-        return (self._root / path).open("rb")
+        file = (self._root / path).open("rb")
+        chunk = file.read(CHUNK)
+        if len(chunk) < CHUNK:
+            file.close()
+        return file, chunk
 
     def _regular(self, path: str) -> os.stat_result:
         found = (self._root / path).stat()

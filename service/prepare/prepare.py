@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service import crash
 from service.catalogue import EntryType, entry_type, factor_type, module_name
 from service.db import entries, modules
+from service.db.engine import at_once
 from service.domain import Job, WriteMode
 from service.errors import JobIdTooLarge, Refusal
 from service.prepare.check import EntryChecker, FactorChecker, Target
@@ -39,6 +40,7 @@ class Workshop:
     engine: AsyncEngine
     store: Store
     limits: LimitSettings
+    job_ids: entries.JobIds = field(default_factory=entries.JobIds)
 
 
 @asynccontextmanager
@@ -104,8 +106,8 @@ async def _checker(
     if not isinstance(kind, EntryType):
         return FactorChecker(kind, table.header)
     target = Target(job.data_entry_type_id, job.year, job.source.value, job.job_id)
-    async with workshop.engine.connect() as conn:
-        if job.job_id > await entries.largest_job_id(conn):
+    async with at_once(workshop.engine).connect() as conn:
+        if not await workshop.job_ids.hold(conn, job.job_id):
             raise JobIdTooLarge(f"Job id {job.job_id}.")
         if module is None:
             units = await modules.units_of_year(conn, job.year, kind.module_type_id)
@@ -123,7 +125,7 @@ async def _checker(
 async def _fitting_module(job: Job, kind: Kind, workshop: Workshop) -> modules.Module:
     """The module that a unit-specific job names. Raises `Refusal` where it does not fit the job."""
     module_id = job.carbon_report_module_id or 0
-    async with workshop.engine.connect() as conn:
+    async with at_once(workshop.engine).connect() as conn:
         module = await modules.find_module(conn, module_id)
     if module is None:
         raise Refusal("unknown_module", f"There is no carbon report module {module_id}.")

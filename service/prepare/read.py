@@ -1,6 +1,7 @@
 """The CSV dialect: from a spooled file, or inline rows, to a header and rows of text cells."""
 
 import csv
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +15,23 @@ from service.prepare.check import inline_table, missing_columns, repeated_column
 
 Kind = EntryType | FactorType
 
+SHORT_BYTES, SHORT_ROWS = 2**15, 250
+"""About a millisecond's work: the event loop is not held for longer."""
+
 _OTHER_SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A header and the rows below it, as text; `position` is how many bytes of the file were read."""
+    """A header and the rows below it, as text; `position` is how many bytes of the file were read.
+
+    One that `is_short` is read sooner than a thread is woken to read it.
+    """
 
     header: Sequence[str]
     rows: Iterator[list[str]]
     position: Callable[[], int]
+    is_short: bool
 
     def take(self, count: int) -> tuple[list[list[str]], Refusal | None]:
         """The next rows, at most `count`, and why there are no more where the file is malformed."""
@@ -51,7 +59,8 @@ def open_csv(path: Path, kind: Kind, *, per_year: bool, max_columns: int) -> Ite
         if missing := missing_columns(kind, header, per_year=per_year):
             raise _wrong_separator(path, kind, per_year=per_year) or _missing(missing, header)
         _check_width(kind, header, per_year=per_year, max_columns=max_columns)
-        yield Table(header, reader, file.buffer.raw.tell)  # type: ignore[attr-defined]
+        tell = file.buffer.raw.tell  # type: ignore[attr-defined]
+        yield Table(header, reader, tell, os.fstat(file.fileno()).st_size <= SHORT_BYTES)
 
 
 def open_rows(rows: Sequence[Mapping[str, Any]], kind: Kind, *, per_year: bool) -> Table:
@@ -59,7 +68,7 @@ def open_rows(rows: Sequence[Mapping[str, Any]], kind: Kind, *, per_year: bool) 
     if not rows:
         raise Refusal("no_rows", "The job has no rows.")
     header, cells = inline_table(kind, rows, per_year=per_year)
-    return Table(header, cells, lambda: 0)
+    return Table(header, cells, lambda: 0, len(rows) <= SHORT_ROWS)
 
 
 def _header(reader: Iterator[list[str]]) -> list[str]:

@@ -1,7 +1,7 @@
 """From rows as they are read to rows as they are sent: put in order, and made in a thread while the loop sends."""
 
 import asyncio
-from collections import deque
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,8 +11,14 @@ T = TypeVar("T")
 FIRST_WINDOW, LARGEST_WINDOW = 2_000, 20_000
 """Items put in order at a time: few at first, so that sending starts early; the most bounds the memory."""
 
+PIECE = 2**15
+"""Bytes that are worth being handed to another thread."""
+
 AHEAD = 4
-"""Chunks asked for before they are needed: with one, the thread would sleep and be woken for each of them."""
+"""Pieces made before they are needed: with one, the thread would sleep and be woken for each of them."""
+
+_THREADS = ThreadPoolExecutor(32, "rows")
+"""Threads of their own, for one that waits for its consumer must not keep anybody from another thread."""
 
 
 def in_order(chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
@@ -41,20 +47,51 @@ def _sorted(items: list[T], key: Callable[[T], Any], chunk_size: int) -> Iterato
     return (items[start : start + chunk_size] for start in range(0, len(items), chunk_size))
 
 
-async def ahead(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The chunks that a worker thread makes, a few ahead of whoever consumes them; empty ones are left out.
+def in_pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of `PIECE` at least, but for the last: handing over costs more than joining."""
+    parts, size = [], 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size >= PIECE:
+            yield b"".join(parts)
+            parts, size = [], 0
+    yield b"".join(parts)
+
+
+async def ahead(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The pieces that a worker thread makes, a few ahead of whoever consumes them; empty ones are left out.
 
     Consuming slowly holds the thread back, so memory stays bounded. When the consumer stops early, the
-    chunks in the making are waited for: nobody closes a file that a thread still reads.
+    piece in the making is waited for: nobody closes a file that a thread still reads.
     """
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, "rows") as thread:
-        pending = deque(loop.run_in_executor(thread, next, chunks, None) for _ in range(AHEAD))
+    made: asyncio.Queue[bytes | None] = asyncio.Queue()
+    places, stopped = threading.Semaphore(AHEAD), threading.Event()
+
+    def make() -> None:
         try:
-            while (chunk := await asyncio.shield(pending[0])) is not None:
-                pending.popleft()
-                pending.append(loop.run_in_executor(thread, next, chunks, None))
-                if chunk:
-                    yield chunk
+            for piece in filter(None, pieces):
+                places.acquire()
+                if stopped.is_set():
+                    return
+                loop.call_soon_threadsafe(made.put_nowait, piece)
         finally:
-            await asyncio.wait(pending)
+            loop.call_soon_threadsafe(made.put_nowait, None)
+
+    making = loop.run_in_executor(_THREADS, make)
+    try:
+        while (piece := await made.get()) is not None:
+            places.release()
+            yield piece
+        await making
+    finally:
+        stopped.set()
+        places.release()
+        await asyncio.wait([making])
+
+
+async def at_once(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same without a thread, for a few."""
+    for piece in filter(None, pieces):
+        yield piece

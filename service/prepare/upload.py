@@ -13,7 +13,7 @@ from service.errors import Refusal, TooLarge
 from service.prepare.check import BadRow, EntryChecker, FactorChecker, Record, key_of, line_of
 from service.prepare.read import Table
 from service.prepare.rejects import Rejects
-from service.prepare.stream import ahead, in_order
+from service.prepare.stream import ahead, at_once, in_order, in_pieces
 
 CHUNK_ROWS = 250
 """Rows checked at a time: larger chunks hold the interpreter's lock long enough to delay the event loop."""
@@ -75,14 +75,15 @@ class Upload:
         self._max_rows = max_rows
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
-        """The good rows as lines for COPY, many at a time, made in a worker thread. Raises `TooLarge` above the cap.
+        """The good rows as lines for COPY, many at a time; a worker thread makes them, unless they are few.
 
         Those of many modules come roughly in the order of their modules, each module's in the file's. A
-        malformed file ends the stream early; `reason` then says so.
+        malformed file ends the stream early; `reason` then says so. Raises `TooLarge` above the cap.
         """
-        async with aclosing(ahead(self._on_their_way())) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        make = at_once if self._table.is_short else ahead
+        async with aclosing(make(in_pieces(self._on_their_way()))) as pieces:
+            async for piece in pieces:
+                yield piece
                 crash.point("mid_copy")
 
     @property

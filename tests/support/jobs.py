@@ -87,6 +87,7 @@ class Jobs:
                 line = await self.way.go(job, Journey())
             except MemberTaken:
                 continue
+            await self.way.remember(line)
             assert line.event is not None
             return line.event
         raise AssertionError(f"job {job.job_id} found a member taken {tries} times")

@@ -3,13 +3,12 @@
 import gzip
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 import zstandard
 
 from service.errors import DiskFull, FileExpired, FileGone, Refusal, TooLarge, UrlRefused, WrongChecksum, WrongSize
-from service.prepare import fetch as fetching
 from service.prepare.fetch import fetch
 from service.settings import LimitSettings
 from tests.support.files import CSV, NOW, Desk, claim, listing
@@ -43,11 +42,8 @@ async def test_the_spool_is_gone_when_its_reader_fails(desk: Desk) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("data", [CSV, CSV * 100_000], ids=["at its end", "on the way"])
-async def test_a_full_disk_concerns_every_job(data: bytes, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(**_: object) -> IO[bytes]:
-        return Path("/dev/full").open("wb")
-
-    monkeypatch.setattr(fetching, "NamedTemporaryFile", full)
+async def test_a_full_disk_concerns_every_job(data: bytes, desk: Desk) -> None:
+    (desk.spools / "spool.csv").symlink_to("/dev/full")
     assert isinstance(await desk.error(desk.put(data)), DiskFull)
 
 

@@ -1,0 +1,133 @@
+"""P7: how the time grows: with the rows of the file, with the modules that it is for, and with other people's rows.
+
+`python -m bench.growth [--rows 1000 10000 100000 300000] [--modules 1 …] [--others 0 1000000] [--runs 3]`
+"""
+
+import argparse
+import asyncio
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.support.files import message, write_purchases
+from bench.support.result import Curve, Figure, Row, median, tell
+from bench.support.servers import YEAR, Servers, servers, settle
+from bench.support.talk import Talk, talking
+from bench.support.workers import settings_of, workers
+from service.catalogue import ENTRY_TYPES
+
+if TYPE_CHECKING:
+    import asyncpg
+
+WITHIN = 1.2
+"""How far off a straight line, or off flat, a point may lie."""
+
+UNITS, MANY_UNITS = 500, 2500
+FIXED_ROWS = 50_000
+
+# Rows that others own: of all kinds and sources, in all modules, a few of them beside the rows of the job.
+_OTHERS = f"""
+    INSERT INTO data_entries (data_entry_type_id, carbon_report_module_id, data, year, unit_id, source)
+    SELECT kind.id, module.id, '{{"name": "entered by somebody", "total_spent_amount": 12.5}}', {YEAR},
+           report.unit_id, NULLIF((ARRAY[0, 0, 0, 2, 4, 5, 6])[1 + floor(random() * 7)::int], 6)
+    FROM generate_series(1, $1::int) AS n
+    JOIN LATERAL (SELECT 1 + (n * 7919) % $2::int AS id) AS picked ON true
+    JOIN carbon_report_modules AS module ON module.id = picked.id
+    JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    JOIN LATERAL (
+        SELECT ids[1 + n % array_length(ids, 1)] AS id
+        FROM (SELECT ($3::jsonb ->> module.module_type_id::text)::int[] AS ids) AS of_module
+    ) AS kind ON true
+"""
+
+
+async def add_others(conn: "asyncpg.Connection[Any]", rows: int) -> None:
+    """Fill the table with so many rows of others."""
+    kinds: dict[int, list[int]] = {}
+    for entry in ENTRY_TYPES.values():
+        kinds.setdefault(entry.module_type_id, []).append(entry.id)
+    listed = ", ".join(f'"{module}": "{{{",".join(map(str, ids))}}}"' for module, ids in kinds.items())
+    modules = await conn.fetchval("SELECT max(id) FROM carbon_report_modules")
+    await conn.execute(_OTHERS, rows, modules, f"{{{listed}}}", timeout=3600)
+    await conn.execute("VACUUM ANALYZE data_entries", timeout=3600)
+
+
+async def timed(talk: Talk, conn: "asyncpg.Connection[Any]", path: Path, ids: "count[int]", runs: int) -> float:
+    """The median time of replacing a file's rows by as many."""
+    await talk.timed(message(path, next(ids)))
+    times = []
+    for _ in range(runs):
+        await settle(conn)
+        times.append((await talk.timed(message(path, next(ids))))[0])
+    return median(times)
+
+
+async def sweep(running: Servers, others: int, files: dict[int, tuple[int, int]], runs: int) -> dict[int, float]:
+    """Seconds of each file, given as (rows, modules), on a table that holds so many rows of others."""
+    async with running.database(units=MANY_UNITS) as (url, conn):
+        if others:
+            await add_others(conn, others)
+        settings = settings_of(running, url)
+        root = Path(settings.storage.root.removeprefix("file://"))
+        ids, found = count(1000), {}
+        async with workers(settings, running.home), talking(settings) as talk:
+            for key, (rows, modules) in files.items():
+                path = write_purchases(root / f"{key}.csv", rows, units=modules)
+                found[key] = await timed(talk, conn, path, ids, runs)
+                tell(f"{rows:,} rows, {modules:,} modules, {others:,} rows of others: {found[key]:.2f} s")
+                path.unlink()
+        return found
+
+
+def straight_line(points: dict[int, float]) -> tuple[float, float, float]:
+    """Start, slope, and by which factor at most a point is off the line that fits best relative to its points."""
+    x, y = np.array(list(points), dtype=float), np.array(list(points.values()))
+    (start, slope), *_ = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones_like(y), rcond=None)
+    off = y / (start + slope * x)
+    return float(start), float(slope), float(max(off.max(), 1 / off.min()))
+
+
+async def main(sizes: list[int], modules: list[int], others: list[int], runs: int) -> None:
+    row = Row("P7", "How the time grows", "itself: a straight line in the file's rows, flat in the table's")
+    with servers() as running:
+        by_rows = await sweep(running, 0, {rows: (rows, UNITS) for rows in sizes}, runs)
+        by_modules = await sweep(running, 0, {number: (FIXED_ROWS, number) for number in modules}, runs)
+        by_others = {}
+        for number in others:
+            (by_others[number],) = (await sweep(running, number, {1: (FIXED_ROWS, UNITS)}, runs)).values()
+    start, slope, off = straight_line(by_rows)
+    flat = max(by_others.values()) / by_others[min(others)]
+    row.figures = [
+        Figure("off a straight line in the file's rows", off, WITHIN, at_least=False, unit="x"),
+        Figure("fullest table against the emptiest", flat, WITHIN, at_least=False, unit="x"),
+    ]
+    row.notes.append(f"The line: {start * 1000:.0f} ms and {slope * 1e6:.1f} µs a row.")
+    row.facts = [["rows of the file", "modules", "rows of others", "seconds", "µs a row"]]
+    measured = [(rows, UNITS, 0, seconds) for rows, seconds in by_rows.items()]
+    measured += [(FIXED_ROWS, number, 0, seconds) for number, seconds in by_modules.items()]
+    measured += [(FIXED_ROWS, UNITS, number, seconds) for number, seconds in by_others.items()]
+    for rows, number, held, seconds in measured:
+        row.facts.append([f"{rows:,}", f"{number:,}", f"{held:,}", f"{seconds:.2f}", f"{seconds / rows * 1e6:.1f}"])
+    line = [(float(x), start + slope * x) for x in by_rows]
+    row.curves = [
+        Curve("rows", "rows of the file", "seconds", {"measured": _points(by_rows), "line": line}, logarithmic=True),
+        Curve("modules", f"modules of {FIXED_ROWS:,} rows", "seconds", {"measured": _points(by_modules)}),
+        Curve("others", "rows of others in the table", "seconds", {"measured": _points(by_others)}),
+    ]
+    row.keep()
+
+
+def _points(found: dict[int, float]) -> list[tuple[float, float]]:
+    return [(float(x), seconds) for x, seconds in found.items()]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000, 300_000])
+    parser.add_argument("--modules", type=int, nargs="+", default=[1, 10, 100, 500, 1000, 2500])
+    parser.add_argument("--others", type=int, nargs="+", default=[0, 1_000_000])
+    parser.add_argument("--runs", type=int, default=3)
+    asked = parser.parse_args()
+    asyncio.run(main(asked.rows, asked.modules, asked.others, asked.runs))

@@ -1,0 +1,132 @@
+"""P10: every type, prepared but not written: rows per second against the `csv` module just reading the file.
+
+`python -m bench.prepare_alone [--rows 20000] [--runs 5]`
+"""
+
+import argparse
+import asyncio
+import csv
+import statistics
+import time
+from contextlib import aclosing
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+
+from bench.support.result import Figure, Row, median, tell
+from bench.support.servers import YEAR
+from service.catalogue import (
+    ENTRY_TYPES,
+    FACTOR_TYPES,
+    UNIT,
+    Choice,
+    Column,
+    Date,
+    EntryType,
+    Integer,
+    Kind,
+    Number,
+    columns_of,
+)
+from service.domain import Job, ProviderType
+from service.messages import parse
+from service.prepare.check import EntryChecker, FactorChecker, Target
+from service.prepare.read import open_csv
+from service.prepare.rejects import Rejects
+from service.prepare.upload import Progress, Upload
+
+MEDIAN_GOAL, LEAST_GOAL = 0.15, 0.12
+UNITS = {f"U{number}": (number, number + 1000) for number in range(500)}
+
+
+def cell(column: Column, number: int) -> str:
+    """A good cell; texts differ from row to row, so that what must be unique is."""
+    match column:
+        case _ if column is UNIT:
+            return f"U{number % 500}"
+        case Choice():
+            return str(column.values[number % len(column.values)])
+        case Date():
+            return str(date(YEAR, 1, 1) + timedelta(number % 365))
+        case Integer():
+            return str(max(1, int(column.minimum)) + number % 3)
+        case Number():
+            return f"{column.minimum + (number % 97) / 100:.2f}"
+        case _:
+            return f"{column.example} {number}"
+
+
+def write(path: Path, kind: Kind, rows: int) -> None:
+    """A file of a kind with all of its columns but the one that overrides a computed value, as templates have it."""
+    columns = [column for column in columns_of(kind, per_year=True) if column.name != "kg_co2eq"]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(column.name for column in columns)
+        writer.writerows([cell(column, number) for column in columns] for number in range(rows))
+
+
+def job_of(kind: Kind) -> Job:
+    is_entries = isinstance(kind, EntryType)
+    provider = ProviderType.CSV_MODULE_PER_YEAR if is_entries else ProviderType.FACTORS
+    claim = {"url": "file:///nowhere.csv", "size": 1, "sha256": "0" * 64}
+    return parse(provider, orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": kind.name, "file": claim}))
+
+
+async def prepare(path: Path, kind: Kind, home: Path) -> float:
+    """Seconds until all rows are lines for COPY. Raises `RuntimeError` where a row is bad."""
+    before = time.perf_counter()
+    with open_csv(path, kind, per_year=True, max_columns=100) as table:
+        checker: EntryChecker | FactorChecker
+        if isinstance(kind, EntryType):
+            checker = EntryChecker(kind, table.header, Target(kind.id, YEAR, 1, 1), units=UNITS)
+        else:
+            checker = FactorChecker(kind, table.header)
+        rejects = Rejects(home / "rejected.csv", table.header)
+        upload = Upload(job_of(kind), table, checker, rejects, max_rows=10**7, progress=Progress())
+        async with aclosing(upload.lines()) as lines:
+            async for _ in lines:
+                pass
+    if upload.tally.skipped or not upload.tally.processed:
+        raise RuntimeError(f"{kind.name}: {upload.tally.errors[:1]}")
+    return time.perf_counter() - before
+
+
+def read(path: Path) -> float:
+    """Seconds that the csv module takes for the file."""
+    before = time.perf_counter()
+    with path.open(encoding="utf-8", newline="") as file:
+        for _ in csv.reader(file):
+            pass
+    return time.perf_counter() - before
+
+
+async def main(rows: int, runs: int) -> None:
+    row = Row("P10", f"Prepare alone, every type, {rows:,} rows", "the csv module just reading the file")
+    row.facts = [["type", "rows/s of prepare", "rows/s of csv", "ratio"]]
+    ratios = []
+    with TemporaryDirectory(prefix="uploads-bench-") as name:
+        home = Path(name)
+        for kind in (*ENTRY_TYPES.values(), *FACTOR_TYPES.values()):
+            path = home / "file.csv"
+            write(path, kind, rows)
+            pairs = [(await prepare(path, kind, home), read(path)) for _ in range(runs)]
+            ratios.append(median([reading / preparing for preparing, reading in pairs]))
+            ours, theirs = (rows / median(times) for times in zip(*pairs, strict=True))
+            sort = "entries" if isinstance(kind, EntryType) else "factors"
+            row.facts.append([f"{kind.name} ({sort})", f"{ours:,.0f}", f"{theirs:,.0f}", f"{ratios[-1]:.3f}"])
+            tell(f"{kind.name}, {sort}: {ratios[-1]:.3f}")
+    row.figures = [
+        Figure("median type", statistics.median(ratios), MEDIAN_GOAL),
+        Figure("slowest type", min(ratios), LEAST_GOAL),
+    ]
+    row.keep()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=5)
+    asked = parser.parse_args()
+    asyncio.run(main(asked.rows, asked.runs))
