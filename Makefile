@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help install demo test check format faults lock docs clean
+.PHONY: help install demo test check format faults bench bench-full lock docs clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,17 @@ test: install ## The whole suite, against real PostgreSQL and real Kafka.
 faults: install ## Every fault of docs/reliability.md, in about half an hour; FAULTS="F1 F7" for some, SEEDS=20.
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
+bench: .venv/.bench-installed ## Every row of docs/performance.md in a quarter of an hour; BENCH="P1 P3" for some.
+	@$(BIN)/python -m bench $(BENCH)
+
+bench-full: .venv/.bench-installed ## The same with more rows and runs, in about an hour and a half.
+	@$(BIN)/python -m bench --full $(BENCH)
+
+.venv/.bench-installed: .venv/.installed requirements-bench.lock
+	@echo "Installing what the service is compared with"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-bench.lock
+	@touch $@
+
 check: install ## Formatter, linter, types, floors, dead code, the compose file.
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -51,8 +62,10 @@ lock: ## Pin the newest versions that fit, with hashes.
 		--extra demo --group dev pyproject.toml --output-file requirements.lock --upgrade
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
 		pyproject.toml --constraint requirements.lock --output-file requirements-service.lock
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		--group bench --constraint requirements.lock --output-file requirements-bench.lock
 	echo hatchling | uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header \
 		--no-annotate - --constraint requirements.lock --output-file requirements-build.lock
 
 clean: ## Remove what the commands above made.
-	rm -rf .venv .parts .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .parts .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -25,8 +25,6 @@ from service.db.tables import data_entries
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 os.environ["RUNTIME__LOG_LEVEL"] = "CRITICAL"
 
-TAGS = ("data_entry_type_id", "carbon_report_module_id", "unit_id", "year", "source", "created_by_id")
-
 
 class Entry:
     """A row of `data_entries` for the ORM."""

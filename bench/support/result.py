@@ -72,6 +72,8 @@ class Row:
 
     def line(self) -> str:
         """`P1 1.03 (goal 1.00) reached`: the figure with the least margin."""
+        if not self.figures:
+            return f"{self.name}: {self.title}"
         worst = min(self.figures, key=lambda figure: figure.margin)
         goal = "" if worst.goal is None else f" (goal {worst.goal:.2f}{worst.unit})"
         return f"{self.name} {worst.value:.2f}{worst.unit}{goal} {self.verdict}"

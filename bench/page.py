@@ -1,0 +1,102 @@
+"""docs/performance.md: what was measured, between its markers, and the curves as pictures."""
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+from bench.support.result import Curve, Figure, Row
+from service.demo.postgres import find_binaries
+from tests.support.apache import POM
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "performance.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+plt.rcParams["svg.hashsalt"] = "carbon-uploads"  # the same curve is the same file
+
+
+def write(names: list[str], *, form: str) -> None:
+    """Put what was kept of these rows between the page's markers."""
+    rows = []
+    for name in names:
+        try:
+            rows.append(Row.kept(name))
+        except FileNotFoundError:
+            rows.append(Row(name, "did not run", ""))
+    text = PAGE.read_text("utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    parts = [_machine(form), _summary([row for row in rows if row.figures]), *map(_section, rows)]
+    PAGE.write_text(f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}{after}", "utf-8")
+
+
+def _machine(form: str) -> str:
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    total = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
+    kafka = re.search(r"<kafka.version>(.*?)</kafka.version>|<version>(\d+\.\d+\.\d+)</version>", POM.read_text())
+    postgres = os.popen(f"'{find_binaries() / 'postgres'}' --version").read().split()[-1]
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}, the {form} form: {os.cpu_count()} cores "
+        f"({model.group(1) if model else platform.machine()}), {int(total.group(1)) / 2**20 if total else 0:.0f} GiB, "
+        f"Linux {platform.release()}; Python {platform.python_version()}, PostgreSQL {postgres} with its default "
+        f"durability, Apache Kafka {next(filter(None, kafka.groups())) if kafka else '?'}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("asyncpg", "aiokafka", "faststream", "sqlalchemy", "orjson"))
+        + "."
+    )
+
+
+def _summary(rows: list[Row]) -> str:
+    lines = ["|  | work | against | figure | goal | found | verdict |", "|---|---|---|---|--:|--:|---|"]
+    for row in rows:
+        for number, figure in enumerate(row.figures):
+            verdict = "reached" if figure.reached else row.excuse or "not reached"
+            work = (f"[{row.name}](#{row.name.lower()})", row.title, row.against) if not number else ("", "", "")
+            goal = "" if figure.goal is None else f"{'≥' if figure.at_least else '≤'} {_value(figure, figure.goal)}"
+            found = f"**{_value(figure, figure.value)}**"
+            lines.append(f"| {' | '.join((*work, figure.label, goal, found, verdict if goal else ''))} |")
+    return "\n".join(lines)
+
+
+def _value(figure: Figure, value: float) -> str:
+    return f"{value:.0f}{figure.unit}" if value >= 20 else f"{value:.2f}{figure.unit}"
+
+
+def _section(row: Row) -> str:
+    parts = [f"### {row.name}" if row.figures else "### Where the time of one job goes", f"{row.title}."]
+    if row.facts:
+        head, *body = row.facts
+        rule = ["---", *["--:"] * (len(head) - 1)]
+        parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *body)))
+    parts += row.notes
+    parts += [f"![{curve.y} against {curve.x}](images/{_draw(curve)})" for curve in row.curves]
+    return "\n\n".join(parts)
+
+
+def _draw(curve: Curve) -> str:
+    """Draw a curve as an SVG file; its name."""
+    figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+    for label, points in curve.lines.items():
+        style = "--" if label == "line" else "o-"
+        axes.plot(*zip(*points, strict=True), style, label=label)
+    if curve.logarithmic:
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(curve.x)
+    axes.set_ylabel(curve.y)
+    axes.grid(alpha=0.3)
+    if len(curve.lines) > 1:
+        axes.legend()
+    name = f"performance-{curve.name}.svg"
+    figure.savefig(DOCS / "images" / name, metadata={"Date": None})
+    plt.close(figure)
+    return name
