@@ -14,12 +14,12 @@ from bench.support.result import KEPT, tell
 SHORT: dict[str, list[str]] = {
     "prepare_alone": ["--rows", "20000", "--runs", "7"],
     "large_job": ["--runs", "5"],
-    "many_jobs": ["--jobs", "500", "--runs", "5"],
-    "more_workers": ["--jobs", "400", "--runs", "3"],
+    "many_jobs": ["--jobs", "400", "--runs", "5"],
+    "more_workers": ["--jobs", "300", "--runs", "3"],
     "small_job": ["--jobs", "200"],
     "alternatives": ["--runs", "2"],
-    "growth": [],
-    "repeats": ["--rows", "200000"],
+    "growth": ["--modules", "1", "100", "500", "2500"],
+    "repeats": ["--rows", "100000"],
     "small_pod": [],
     "where": [],
 }

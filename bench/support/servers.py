@@ -36,7 +36,7 @@ class Servers:
     async def database(self, *, units: int) -> AsyncIterator[tuple[str, "asyncpg.Connection[Any]"]]:
         """A migrated database with so many units, each with all modules of the year; its URL and a connection."""
         with new_database(self.postgres.url) as url:
-            await upgrade(url)
+            await upgrade(url, report=lambda _: None)
             conn = await asyncpg.connect(url)
             try:
                 await conn.execute(UNIVERSITY.replace("$1", str(units)))
