@@ -89,7 +89,8 @@ class ApacheKafka(LocalServer):
             tool: Command = [*self._java, "kafka.tools.StorageTool", "format"]
             users = [f"SCRAM-SHA-512=[name={name},password={said}]" for name, said in self._users.items()]
             known = [part for user in users for part in ("--add-scram", user)]
-            self._run([*tool, "-t", cluster, "-c", self._configuration, *known])
+            identity = f"--cluster-id={cluster}"  # in one word, for one id in 64 begins with a dash
+            self._run([*tool, identity, "-c", self._configuration, *known])
 
     @property
     def _configuration(self) -> Path:
