@@ -17,7 +17,7 @@ SHORT: dict[str, list[str]] = {
     "many_jobs": ["--jobs", "400", "--runs", "5"],
     "more_workers": ["--jobs", "300", "--runs", "3"],
     "small_job": ["--jobs", "200"],
-    "alternatives": ["--runs", "2"],
+    "alternatives": ["--runs", "1"],
     "growth": ["--modules", "1", "100", "500", "2500"],
     "repeats": ["--rows", "100000"],
     "small_pod": [],

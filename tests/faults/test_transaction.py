@@ -198,5 +198,5 @@ class _CommitOfRows:
         self._copied = False
 
     def __call__(self, data: bytes) -> bool:
-        self._copied = self._copied or b"PGCOPY\n" in data
+        self._copied = self._copied or b" FROM STDIN " in data
         return self._copied and b"COMMIT" in data
