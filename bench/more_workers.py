@@ -6,7 +6,7 @@
 import argparse
 import asyncio
 import os
-from contextlib import AsyncExitStack
+import time
 
 from bench.support.result import Curve, Figure, Row, median, ratio_of_pairs, spread, tell
 from bench.support.servers import Servers, servers
@@ -26,7 +26,7 @@ def used(running: Servers, line: Line) -> dict[str, float]:
         "workers": sum(map(cpu_seconds, pids)),
         "PostgreSQL": cpu_seconds(running.postgres.pid),
         "Kafka": cpu_seconds(running.kafka.pid),
-        "client": cpu_seconds(os.getpid()),
+        "client": time.process_time(),
     }
 
 
@@ -35,17 +35,16 @@ async def main(jobs: int, runs: int) -> None:
     times: dict[int, list[float]] = {count: [] for count in COUNTS}
     shares: dict[int, list[dict[str, float]]] = {count: [] for count in COUNTS}
     with servers() as running:
-        async with AsyncExitStack() as stack:
-            lines = {count: await stack.enter_async_context(service_line(running, count)) for count in COUNTS}
-            for run in range(1, runs + 1):
-                for count, line in lines.items():
+        for run in range(1, runs + 1):
+            for count in COUNTS:
+                async with service_line(running, count) as line:  # no others beside it: idle ones take their share too
                     before = used(running, line)
                     times[count].append(await line.run(jobs))
                     after = used(running, line)
-                    available = times[count][-1] * (os.cpu_count() or 1)
-                    shares[count].append({name: (after[name] - before[name]) / available for name in after})
-                told = ", ".join(f"{count}: {jobs / times[count][-1]:.0f} jobs/s" for count in COUNTS)
-                tell(f"run {run} of {runs}: {told}")
+                available = times[count][-1] * (os.cpu_count() or 1)
+                shares[count].append({name: (after[name] - before[name]) / available for name in after})
+            told = ", ".join(f"{count}: {jobs / times[count][-1]:.0f} jobs/s" for count in COUNTS)
+            tell(f"run {run} of {runs}: {told}")
     row.figures = [
         Figure(f"{count} workers", ratio_of_pairs(times[count], times[1]), GOAL if count == 2 else None)
         for count in COUNTS[1:]

@@ -1,6 +1,7 @@
 """The servers of a measurement: PostgreSQL as it comes, durability included, and the real Apache Kafka."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
+import structlog
 
 from service.db.migrate import upgrade
 from service.demo.postgres import EmbeddedPostgres
 from tests.support.apache import ApacheKafka
 from tests.support.databases import new_database
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # results go to stdout
 
 YEAR = 2025
 UNIVERSITY = f"""
