@@ -33,7 +33,7 @@ _OTHERS = f"""
     SELECT kind.id, module.id, '{{"name": "entered by somebody", "total_spent_amount": 12.5}}', {YEAR},
            report.unit_id, NULLIF((ARRAY[0, 0, 0, 2, 4, 5, 6])[1 + floor(random() * 7)::int], 6)
     FROM generate_series(1, $1::int) AS n
-    JOIN LATERAL (SELECT 1 + (n * 7919) % $2::int AS id) AS picked ON true
+    JOIN LATERAL (SELECT 1 + (n::bigint * 7919) % $2::bigint AS id) AS picked ON true
     JOIN carbon_report_modules AS module ON module.id = picked.id
     JOIN carbon_reports AS report ON report.id = module.carbon_report_id
     JOIN LATERAL (
