@@ -60,7 +60,6 @@ class Row:
     facts: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
-    seconds: float = 0.0
     excuse: str = ""
     """What stands in for the goal where the row allows something else, such as a core shown to be full."""
 
