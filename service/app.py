@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 START_PAUSE = 2.0
 """Seconds between two tries to reach PostgreSQL or Kafka at start."""
 
+LAST_COMMITS = 1.0
+"""Seconds that commits of offsets under way have at the end; without, an event would be published once more."""
+
 
 def build_app(settings: Settings) -> "App":
     """Build a worker from its settings; nothing connects before `run`."""
@@ -142,6 +145,7 @@ class App:
             await _unless(stop, self._start())
             yield
         finally:
+            await self.desk.rest(LAST_COMMITS)
             await self.broker.stop()
             await self.producer.stop()
             await self.engine.dispose()

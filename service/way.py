@@ -1,8 +1,7 @@
 """The way of one job, top to bottom: begin, prepare, apply, announce; and, beside its offset, remember."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.announce import Publish, announce, mark
 from service.apply import Outbox, apply, begin, end_unchanged
+from service.beside import beside
 from service.db.ledger import Line
 from service.domain import Job, Outcome, Reason, Result
 from service.errors import Environment, Refusal, TookTooLong, Transient
@@ -67,7 +67,7 @@ class Way:
         line = await begin(self.engine, job, self.outbox)
         journey.attempts, journey.first_started_at = line.attempts, line.first_started_at
         if line.event is None:
-            async with self._telling(job, journey.progress):
+            async with beside(self._tell(job, journey.progress)):
                 line = await self._in_time(job, journey)
         journey.step = "announce"
         await announce(self.publish, line)
@@ -101,17 +101,8 @@ class Way:
             refused = Result(Outcome.REJECTED, reason=Reason(refusal.code, refusal.message))
             return await end_unchanged(self.engine, job, refused, self.outbox)
 
-    @asynccontextmanager
-    async def _telling(self, job: Job, progress: Progress) -> AsyncIterator[None]:
-        """Publish progress now and then while the body runs."""
-        telling = asyncio.create_task(self._tell(job, progress), name=f"progress of job {job.job_id}")
-        try:
-            yield
-        finally:
-            telling.cancel()
-            await asyncio.wait({telling})
-
     async def _tell(self, job: Job, progress: Progress) -> None:
+        """Publish progress now and then, for ever."""
         while True:
             await asyncio.sleep(self.progress_interval)
             # nothing depends on progress: without a broker the job goes on, and its end waits for one

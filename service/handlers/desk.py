@@ -1,6 +1,8 @@
 """Where the doormen stand: one subscriber a topic, raw records, offsets decided by us alone."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import ConsumerRecord
@@ -59,6 +61,12 @@ class Desk:
         record: Any = message.raw_message
         consumer: Any = message.consumer
         await self._settler.settle(provider_type, record, consumer, self.lanes[provider_type])
+
+    async def rest(self, within: float) -> None:
+        """Let every lane do what is left of its last record, for so many seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await asyncio.gather(*(lane.rest() for lane in self.lanes.values()))
 
 
 async def _parse(record: ConsumerRecord[Any, Any], original: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -1,10 +1,11 @@
 """One topic's lane: the job in hand, and who must wait for it to end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
@@ -36,6 +37,7 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no t
         self._busy = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
+        self._trail: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def holding(self, hand: Hand) -> AsyncIterator[None]:
@@ -47,10 +49,28 @@ class Lane(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no t
             finally:
                 self.hand = None
 
+    async def trail(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what is left of the record in hand beside the next one, after that of the record before.
+
+        One record at most is behind in this, and none once the lane is to be given up. Raises what the
+        work of the record before raised.
+        """
+        if self._trail is not None:
+            await self._trail
+        self._trail = asyncio.create_task(work)
+        if self._leaving.is_set():
+            await self._trail
+
+    async def rest(self) -> None:
+        """Wait until nothing is left to do of the records that were in hand."""
+        if self._trail is not None:
+            await asyncio.wait({self._trail})
+
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
         """Hold the rebalance until the job in hand has ended and its offset is committed."""
         self._leaving.set()
         async with self._busy:
+            await self.rest()
             self._tries.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:

@@ -79,15 +79,20 @@ class Settler:
             match fate:
                 case Done(line):
                     self.breaker.settled(partition)
-                    marked = () if line is None else (self._way.remember(line),)
-                    await asyncio.gather(_commit(consumer, partition, record.offset + 1), *marked)
-                    crash.point("after_offset_commit")
+                    await lane.trail(self._put_away(consumer, partition, record.offset + 1, line))
                     return
                 case Again(seconds):
                     _seek(consumer, partition, record.offset)
                 case _:
                     assert_never(fate)
             await lane.wait(seconds)
+
+    async def _put_away(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, line: Line | None
+    ) -> None:
+        marked = () if line is None else (self._way.remember(line),)
+        await asyncio.gather(_commit(consumer, partition, offset), *marked)
+        crash.point("after_offset_commit")
 
     async def _fate(
         self, provider_type: ProviderType, record: ConsumerRecord[Any, Any], journey: Journey, tries: int

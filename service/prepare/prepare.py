@@ -2,16 +2,18 @@
 
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import crash
+from service.beside import beside
 from service.catalogue import EntryType, entry_type, factor_type, module_name
 from service.db import entries, modules
 from service.db.engine import at_once
@@ -25,9 +27,11 @@ from service.prepare.store import Store
 from service.prepare.upload import Progress, Upload
 from service.settings import LimitSettings
 
+MakeChecker = Callable[[Sequence[str]], EntryChecker | FactorChecker]
+"""Makes the checker of a job's rows, given the header above them."""
+
 LONGEST_NAME = 255
 """Bytes of a file's name that common file systems take."""
-
 
 SPOOLS = "uploads-spool-"
 """What the names of the folders with a job's local files begin with, in the directory for temporary files."""
@@ -53,8 +57,11 @@ async def prepare(job: Job, workshop: Workshop, progress: Progress) -> AsyncIter
     kind: Kind = factor_type(job.data_entry_type_id) if job.is_factors else entry_type(job.data_entry_type_id)
     with TemporaryDirectory(prefix=f"{SPOOLS}{job.job_id}-") as directory:
         module = None if job.carbon_report_module_id is None else await _fitting_module(job, kind, workshop)
-        async with _table(job, kind, workshop, Path(directory), progress) as table:
-            checker = await _checker(job, kind, table, module, workshop)
+        async with (
+            beside(_checking(job, kind, module, workshop)) as checking,
+            _table(job, kind, workshop, Path(directory), progress) as table,
+        ):
+            checker = (await checking)(table.header)
             rejects = Rejects(Path(directory) / "rejected.csv", table.header)
             progress.stage = "inserting"
             crash.point("after_parse")
@@ -100,26 +107,22 @@ async def _table(job: Job, kind: Kind, workshop: Workshop, directory: Path, prog
         yield stack.enter_context(open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns))
 
 
-async def _checker(
-    job: Job, kind: Kind, table: Table, module: modules.Module | None, workshop: Workshop
-) -> EntryChecker | FactorChecker:
+async def _checking(job: Job, kind: Kind, module: modules.Module | None, workshop: Workshop) -> MakeChecker:
+    """Look up what the job's rows are checked against. Raises `JobIdTooLarge`."""
     if not isinstance(kind, EntryType):
-        return FactorChecker(kind, table.header)
-    target = Target(job.data_entry_type_id, job.year, job.source.value, job.job_id)
+        return partial(FactorChecker, kind)
+    units = held = None
     async with at_once(workshop.engine).connect() as conn:
         if not await workshop.job_ids.hold(conn, job.job_id):
             raise JobIdTooLarge(f"Job id {job.job_id}.")
         if module is None:
             units = await modules.units_of_year(conn, job.year, kind.module_type_id)
-            receivers = {module_id for _, module_id in units.values() if module_id is not None}
-        else:
-            receivers = {module.id}
-        held = None
         if kind.unique is not None:
-            held = await entries.held_ids(conn, job, receivers, kind.unique)
-    if module is None:
-        return EntryChecker(kind, table.header, target, units=units, held=held)
-    return EntryChecker(kind, table.header, target, module=(module.id, module.unit_id), held=held)
+            found = () if units is None else (module_id for _, module_id in units.values() if module_id is not None)
+            held = await entries.held_ids(conn, job, set(found) if module is None else {module.id}, kind.unique)
+    target = Target(job.data_entry_type_id, job.year, job.source.value, job.job_id)
+    place = None if module is None else (module.id, module.unit_id)
+    return partial(EntryChecker, kind, target=target, units=units, module=place, held=held)
 
 
 async def _fitting_module(job: Job, kind: Kind, workshop: Workshop) -> modules.Module:
