@@ -69,7 +69,7 @@ def main(asked: set[str], *, full: bool) -> int:
             failed += NAMES[command]
             print(f"{', '.join(NAMES[command])} did not run", flush=True)
         tell(f"took {time.monotonic() - before:.0f} s")
-    page.write([name for names in NAMES.values() for name in names], form="full" if full else "short")
+    page.write([name for names in NAMES.values() for name in names])
     return 1 if failed else 0
 
 

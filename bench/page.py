@@ -23,7 +23,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 plt.rcParams["svg.hashsalt"] = "carbon-uploads"  # the same curve is the same file
 
 
-def write(names: list[str], *, form: str) -> None:
+def write(names: list[str]) -> None:
     """Put what was kept of these rows between the page's markers."""
     rows = []
     for name in names:
@@ -34,17 +34,17 @@ def write(names: list[str], *, form: str) -> None:
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    parts = [_machine(form), _summary([row for row in rows if row.figures]), *map(_section, rows)]
+    parts = [_machine(), _summary([row for row in rows if row.figures]), *map(_section, rows)]
     PAGE.write_text(f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}{after}", "utf-8")
 
 
-def _machine(form: str) -> str:
+def _machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     total = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     kafka = re.search(r"<kafka.version>(.*?)</kafka.version>|<version>(\d+\.\d+\.\d+)</version>", POM.read_text())
     postgres = os.popen(f"'{find_binaries() / 'postgres'}' --version").read().split()[-1]
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}, the {form} form: {os.cpu_count()} cores "
+        f"Written on {datetime.now(UTC):%Y-%m-%d}, measured on {os.cpu_count()} cores "
         f"({model.group(1) if model else platform.machine()}), {int(total.group(1)) / 2**20 if total else 0:.0f} GiB, "
         f"Linux {platform.release()}; Python {platform.python_version()}, PostgreSQL {postgres} with its default "
         f"durability, Apache Kafka {next(filter(None, kafka.groups())) if kafka else '?'}, "
@@ -76,8 +76,9 @@ def _section(row: Row) -> str:
         rule = ["---", *["--:"] * (len(head) - 1)]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *body)))
     parts += row.notes
+    parts.append(row.measured)
     parts += [f"![{curve.y} against {curve.x}](images/{_draw(curve)})" for curve in row.curves]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def _draw(curve: Curve) -> str:

@@ -1,11 +1,13 @@
 """What a measurement found: figures against goals, for people at once, and kept for the page."""
 
 import json
+import shlex
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,6 +64,8 @@ class Row:
     curves: list[Curve] = field(default_factory=list)
     excuse: str = ""
     """What stands in for the goal where the row allows something else, such as a core shown to be full."""
+    measured: str = ""
+    """When, and by which command, once it is kept."""
 
     @property
     def verdict(self) -> str:
@@ -79,6 +83,8 @@ class Row:
 
     def keep(self) -> None:
         """Say the line, and keep everything for the page."""
+        command = shlex.join(["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+        self.measured = f"Measured on {datetime.now(UTC):%Y-%m-%d} by `{command}`."
         KEPT.mkdir(exist_ok=True)
         (KEPT / f"{self.name}.json").write_text(json.dumps(asdict(self), indent=1))
         print(self.line(), flush=True)
