@@ -12,7 +12,7 @@ from bench import page
 from bench.support.result import KEPT, tell
 
 SHORT: dict[str, list[str]] = {
-    "prepare_alone": ["--rows", "20000", "--runs", "7"],
+    "prepare_alone": ["--rows", "20000", "--runs", "5"],
     "large_job": ["--runs", "5"],
     "many_jobs": ["--jobs", "400", "--runs", "5"],
     "more_workers": ["--jobs", "300", "--runs", "3"],
