@@ -89,18 +89,30 @@ async def test_poison_is_parked_with_its_bytes_and_the_next_message_goes_on(
     settings: Settings, university: University, jobs: Jobs
 ) -> None:
     key, headers = b"\x00\xff", [("trace", b"\xfe\xff"), ("empty", b"")]
-    async with client(settings) as kafka, running(settings):
-        for value in POISON.values():
-            await kafka.send(CSV_PER_YEAR, value, key=key, headers=headers)
-        await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)), key=key)
-        assert (await kafka.event(1))["outcome"] == "succeeded"
-        letters = await kafka.dead_letters(len(POISON))
+    async with client(settings) as kafka:
+        async with running(settings):
+            for value in POISON.values():
+                await kafka.send(CSV_PER_YEAR, value, key=key, headers=headers)
+            await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)), key=key)
+            assert (await kafka.event(1))["outcome"] == "succeeded"
+            letters = await kafka.dead_letters(len(POISON))
         committed = await kafka.committed(CSV_PER_YEAR)
     assert [letter.value for letter in letters] == list(POISON.values())
     assert {letter.key for letter in letters} == {key}
     assert [dict(letter.headers)["dlq-code"].decode() for letter in letters] == list(POISON)
     assert all(list(letter.headers[:2]) == headers for letter in letters)
     assert sum(committed.values()) == len(POISON) + 1
+
+
+async def test_a_worker_that_stops_as_soon_as_an_event_is_out_leaves_no_record_to_come_again(
+    settings: Settings, university: University, jobs: Jobs
+) -> None:
+    async with client(settings) as kafka:
+        async with running(settings):
+            for _ in range(3):
+                await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)), key=b"one partition")
+            await kafka.event(3)
+        assert sum((await kafka.committed(CSV_PER_YEAR)).values()) == 3
 
 
 async def test_who_waits_for_a_parked_job_is_told(settings: Settings, university: University, jobs: Jobs) -> None:
