@@ -4,6 +4,7 @@ Servers start when the first test asks for one; where they come from is said at 
 """
 
 import secrets
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a job in a shell's background ignores Ctrl+C, and so would all that it starts, though a test sends it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"real_kafka: {NEEDS_REAL_KAFKA}; skipped elsewhere")
 
 
