@@ -108,7 +108,9 @@ async def test_a_job_cancelled_at_any_await_leaves_no_connection_behind(
 ) -> None:
     drawn, jobs, university = load
     await _cancelled_at(10**6, jobs, drawn.upload(CSV_PER_YEAR, rows=400))  # to its end, with no cancel: opens the pool
-    awaits, furthest, ended, rows, next_time = 1, 0, 0, 40, 1500  # so few are read on the event loop, so many in a thread
+    awaits = 1
+    furthest = ended = 0
+    rows, next_time = 40, 1500  # so few are read on the event loop, so many in a thread
     for _ in range(scale(100, 1000)):
         upload = drawn.upload(CSV_PER_YEAR, type_id=60, rows=rows)
         cancelled = await _cancelled_at(awaits, jobs, upload)
