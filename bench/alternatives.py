@@ -51,11 +51,11 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
             }
             times: dict[str, list[float]] = {name: [] for name in ways}
             for run in range(runs + 1):
-                for name, way in ways.items():
+                for name, processor in ways.items():
                     await settle(conn)
                     await settle(other)
                     before = time.perf_counter()
-                    await way()
+                    await processor()
                     if run:
                         times[name].append(time.perf_counter() - before)
                 told = ", ".join(f"{name} {taken[-1]:.2f} s" for name, taken in times.items() if taken)

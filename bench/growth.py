@@ -16,7 +16,7 @@ from bench.support.result import Curve, Figure, Row, median, tell
 from bench.support.servers import YEAR, Servers, servers, settle
 from bench.support.talk import Talk, talking
 from bench.support.workers import settings_of, workers
-from service.catalogue import ENTRY_TYPES
+from service.domain.catalogue import ENTRY_TYPES
 
 if TYPE_CHECKING:
     import asyncpg

@@ -17,25 +17,25 @@ import orjson
 
 from bench.support.result import Figure, Row, median, tell
 from bench.support.servers import YEAR
-from service.catalogue import (
+from service.contract.messages import parse_job
+from service.domain.catalogue import (
     ENTRY_TYPES,
     FACTOR_TYPES,
     UNIT,
+    CatalogueType,
     Choice,
     Column,
     Date,
     EntryType,
     Integer,
-    Kind,
     Number,
     columns_of,
 )
-from service.domain import Job, ProviderType
-from service.messages import parse
-from service.prepare.check import EntryChecker, FactorChecker, Target
-from service.prepare.read import open_csv
-from service.prepare.rejects import Rejects
-from service.prepare.upload import Progress, Upload
+from service.domain.model import Job, ProviderType
+from service.rows.checker import EntryChecker, FactorChecker, RowTags
+from service.rows.reject_file import RejectFile
+from service.rows.table import open_csv
+from service.rows.upload import Progress, Upload
 
 MEDIAN_GOAL, LEAST_GOAL = 0.15, 0.12
 UNITS = {f"U{number}": (number, number + 1000) for number in range(500)}
@@ -58,7 +58,7 @@ def cell(column: Column, number: int) -> str:
             return f"{column.example} {number}"
 
 
-def write(path: Path, kind: Kind, rows: int) -> None:
+def write(path: Path, kind: CatalogueType, rows: int) -> None:
     """A file of a kind with all of its columns but the one that overrides a computed value, as templates have it."""
     columns = [column for column in columns_of(kind, per_year=True) if column.name != "kg_co2eq"]
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -67,23 +67,23 @@ def write(path: Path, kind: Kind, rows: int) -> None:
         writer.writerows([cell(column, number) for column in columns] for number in range(rows))
 
 
-def job_of(kind: Kind) -> Job:
+def job_of(kind: CatalogueType) -> Job:
     is_entries = isinstance(kind, EntryType)
     provider = ProviderType.CSV_MODULE_PER_YEAR if is_entries else ProviderType.FACTORS
     claim = {"url": "file:///nowhere.csv", "size": 1, "sha256": "0" * 64}
-    return parse(provider, orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": kind.name, "file": claim}))
+    return parse_job(provider, orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": kind.name, "file": claim}))
 
 
-async def prepare(path: Path, kind: Kind, home: Path) -> float:
+async def prepare(path: Path, kind: CatalogueType, home: Path) -> float:
     """Seconds until all rows are lines for COPY. Raises `RuntimeError` where a row is bad."""
     before = time.perf_counter()
     with open_csv(path, kind, per_year=True, max_columns=100) as table:
         checker: EntryChecker | FactorChecker
         if isinstance(kind, EntryType):
-            checker = EntryChecker(kind, table.header, Target(kind.id, YEAR, 1, 1), units=UNITS)
+            checker = EntryChecker(kind, table.header, RowTags(kind.id, YEAR, 1, 1), units=UNITS)
         else:
             checker = FactorChecker(kind, table.header)
-        rejects = Rejects(home / "rejected.csv", table.header)
+        rejects = RejectFile(home / "rejected.csv", table.header)
         upload = Upload(job_of(kind), table, checker, rejects, max_rows=10**7, progress=Progress())
         async with aclosing(upload.lines()) as lines:
             async for _ in lines:

@@ -20,22 +20,23 @@ from bench.support.files import PURCHASES, claim, places, write_purchases
 from bench.support.result import Row, median, tell
 from bench.support.servers import YEAR, Servers, servers, settle
 from bench.support.workers import settings_of
-from service.broker import connection, ensure_topics
+from service.contract.topics import Topics
 from service.db import entries, scopes
 from service.db.engine import create_engine
-from service.domain import DataEntrySource, FileRef
-from service.prepare.check import EntryChecker, Target, key_of, line_of
-from service.prepare.fetch import fetch
-from service.prepare.read import open_csv
-from service.prepare.store import Store
-from service.prepare.stream import in_order, in_pieces
-from service.prepare.upload import CHUNK_ROWS
-from service.topics import Topics
+from service.domain.model import DataEntrySource, FileRef
+from service.files.fetch import fetch_file
+from service.files.store import FileStore
+from service.kafka.connection import connection_options
+from service.kafka.topic_admin import ensure_topics
+from service.rows.checker import EntryChecker, RowTags, key_of, line_of
+from service.rows.copy_stream import joined_to_pieces, sorted_in_windows
+from service.rows.table import open_csv
+from service.rows.upload import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.prepare.check import Record
+    from service.rows.checker import Record
     from service.settings import Settings
 
 UNITS = 500
@@ -67,25 +68,25 @@ class Stopwatch(dict[str, list[float]]):
 
 async def once(watch: Stopwatch, settings: "Settings", path: Path, units: dict[str, Any], job_id: int) -> None:
     """All parts of one replace, with nothing at the same time as anything else."""
-    store = Store.of(settings.storage)
+    store = FileStore.of(settings.storage)
     file = FileRef(**claim(path))
     with watch("fetch"):
-        async with fetch(file, store, settings.limits, directory=path.parent.parent, now=datetime.now(UTC)):
+        async with fetch_file(file, store, settings.limits, directory=path.parent.parent, now=datetime.now(UTC)):
             pass
     watch.setdefault("parse", []).append(read(path))
     with open_csv(path, PURCHASES, per_year=True, max_columns=100) as table:
-        checker = EntryChecker(PURCHASES, table.header, Target(PURCHASES.id, YEAR, SOURCE.value, job_id), units=units)
+        checker = EntryChecker(PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, SOURCE.value, job_id), units=units)
         chunks: list[list[Record]] = []
         with watch("check"):
             while rows := table.take(CHUNK_ROWS)[0]:
                 chunks.append(checker.check(rows)[0])
     watch["check"][-1] -= watch["parse"][-1]
     with watch("order"):
-        ordered = in_order(iter(chunks), key_of, CHUNK_ROWS)
-        pieces = list(in_pieces(b"\n".join([*map(line_of, chunk), b""]) for chunk in ordered))
+        ordered = sorted_in_windows(iter(chunks), key_of, CHUNK_ROWS)
+        pieces = list(joined_to_pieces(b"\n".join([*map(line_of, chunk), b""]) for chunk in ordered))
     await write(watch, settings, pieces, checker, job_id)
     topic = Topics(settings.kafka.topic_prefix).completed
-    async with AIOKafkaProducer(**connection(settings.kafka), acks="all") as producer:
+    async with AIOKafkaProducer(**connection_options(settings.kafka), acks="all") as producer:
         await producer.send_and_wait(topic, b"warm")
         with watch("kafka"):
             await producer.send_and_wait(topic, orjson.dumps({"job_id": job_id}))
@@ -102,9 +103,9 @@ async def write(
     scope = (checker.affected, PURCHASES.id, SOURCE)
     async with engine.connect() as conn, conn.begin() as transaction:
         with watch("server"):
-            await entries.insert(conn, ready())
+            await entries.insert_entries(conn, ready())
         with watch("heads"):
-            await scopes.take_heads(conn, *scope, job_id=job_id, fence=job_id)
+            await scopes.take_scope_heads(conn, *scope, job_id=job_id, fence=job_id)
         with watch("delete"):
             await scopes.delete_by_source(conn, *scope, keep_job_id=job_id)
         with watch("counts"):

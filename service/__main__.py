@@ -1,6 +1,15 @@
-"""The `uploads` command."""
+"""The `uploads` command: where it starts, and where its subcommands are put together."""
 
-from service.cli import main
+from collections.abc import Sequence
+
+import service.cli
+from service import serve
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command, by default with the arguments of the command line."""
+    service.cli.main(arguments, also=(serve,))
+
 
 if __name__ == "__main__":
     main()

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from typing import Any
 
 import structlog
-import uvicorn
 from aiokafka.errors import KafkaError
 from faststream.asgi import AsgiFastStream
 from prometheus_client import CollectorRegistry, make_asgi_app
@@ -16,25 +15,28 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import __version__
-from service.announce import sweep
-from service.apply import Outbox
-from service.broker import Producer, consumer_broker, wait_for_broker
+from service.contract.topics import Topics
 from service.db.engine import create_engine
 from service.dead_letters.guard import Guard
-from service.errors import Environment, Transient, frames
+from service.domain.errors import Environment, Transient, stack_frames
+from service.files.store import FileStore
 from service.handlers import external, factors, per_year, unit_specific
 from service.handlers.breaker import Breaker
-from service.handlers.desk import Desk
-from service.handlers.settle import Settler
-from service.health import Health
-from service.prepare.prepare import Workshop, clear_abandoned
-from service.prepare.store import Store
-from service.retry import classify
+from service.handlers.dispatch import Dispatcher
+from service.handlers.faststream_overrides import consumer_broker
+from service.handlers.stall_detector import StallDetector
+from service.handlers.subscriptions import Subscriptions
+from service.http.health import Health
+from service.http.server import HttpServer
+from service.http.status import Status
+from service.jobs.failures import classify_failure
+from service.jobs.outbox import announce_forgotten
+from service.jobs.prepare import PrepareDependencies, clear_abandoned_spools
+from service.jobs.processor import JobProcessor
+from service.jobs.transaction import EventRoute
+from service.kafka.producer import Producer
+from service.kafka.topic_admin import wait_for_broker
 from service.settings import Settings
-from service.status import Status
-from service.topics import Topics
-from service.vigil import Vigil
-from service.way import Way
 
 log = structlog.get_logger(__name__)
 
@@ -76,28 +78,34 @@ class App:
         self.broker = consumer_broker(settings.kafka, registry, grace=settings.shutdown_grace, on_escape=self._give_up)
         self.escaped: BaseException | None = None
         self._stop = asyncio.Event()
-        self.desk = Desk(self.broker, self._settler(), self.topics, settings.kafka, settings.limits)
+        self.subscriptions = Subscriptions(
+            self.broker, self._dispatcher(), self.topics, settings.kafka, settings.limits
+        )
         for handlers in (per_year, unit_specific, external, factors):
-            handlers.register(self.desk)
-        lanes = {lane.topic: lane for lane in self.desk.lanes.values()}
-        self.vigil = vigil = Vigil(self.broker, lanes)
-        self.health = Health(self.engine, self.breaker, vigil.consuming, vigil.broker_answers, vigil.assigned)
-        status = Status(self.engine, self.breaker, lanes, vigil)
+            handlers.register(self.subscriptions)
+        topic_consumers = {
+            topic_consumer.topic: topic_consumer for topic_consumer in self.subscriptions.topic_consumers.values()
+        }
+        self.stall_detector = stall_detector = StallDetector(self.broker, topic_consumers)
+        self.health = Health(
+            self.engine, self.breaker, stall_detector.consuming, stall_detector.broker_answers, stall_detector.assigned
+        )
+        status = Status(self.engine, self.breaker, topic_consumers, stall_detector)
         routes = [*self.health.routes(), *status.routes(), ("/metrics", make_asgi_app(registry))]
-        self._http = _HttpServer(AsgiFastStream(self.broker, asgi_routes=routes, logger=None), settings)
+        self._http = HttpServer(AsgiFastStream(self.broker, asgi_routes=routes, logger=None), settings)
 
-    def _settler(self) -> Settler:
+    def _dispatcher(self) -> Dispatcher:
         settings, topics = self.settings, self.topics
-        way = Way(
+        processor = JobProcessor(
             engine=self.engine,
-            workshop=Workshop(self.engine, Store.of(settings.storage), settings.limits),
+            dependencies=PrepareDependencies(self.engine, FileStore.of(settings.storage), settings.limits),
             publish=self.producer.publish,
-            outbox=Outbox(topics.completed, settings.announce.event_source),
+            outbox=EventRoute(topics.completed, settings.announce.event_source),
             progress_topic=topics.progress,
             progress_interval=settings.announce.progress_interval,
-            longest=settings.limits.job_seconds,
+            job_timeout=settings.limits.job_seconds,
         )
-        return Settler(way, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry)
+        return Dispatcher(processor, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry)
 
     @property
     def http_port(self) -> int:
@@ -112,7 +120,7 @@ class App:
         self._give_up(RuntimeError(f"the consumer of {topic} has stopped for good"))
 
     def _give_up(self, error: BaseException) -> None:
-        log.critical("giving_up", exception=type(error).__name__, frames=frames(error))
+        log.critical("giving_up", exception=type(error).__name__, frames=stack_frames(error))
         self.escaped = error
         self.stop()
 
@@ -129,14 +137,14 @@ class App:
                 return
             patience = 2 * self.settings.kafka.session_timeout
             sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweeper")
-            watch = asyncio.create_task(self.vigil.watch(self._stalled, patience=patience), name="vigil")
+            watch = asyncio.create_task(self.stall_detector.watch(self._stalled, patience=patience), name="vigil")
             log.info("started", version=__version__, prefix=self.topics.prefix, http_port=self.http_port)
             await stop.wait()
             self.health.stopping = True
             sweeper.cancel()
             watch.cancel()
-            for lane in self.desk.lanes.values():
-                lane.leave()
+            for topic_consumer in self.subscriptions.topic_consumers.values():
+                topic_consumer.stop_waiting()
             log.info("draining", grace_seconds=self.settings.shutdown_grace)
 
     @contextlib.asynccontextmanager
@@ -145,7 +153,7 @@ class App:
             await _unless(stop, self._start())
             yield
         finally:
-            await self.desk.rest(LAST_COMMITS)
+            await self.subscriptions.wait_until_finished(LAST_COMMITS)
             await self.broker.stop()
             await self.producer.stop()
             await self.engine.dispose()
@@ -154,7 +162,7 @@ class App:
     async def _start(self) -> None:
         """Wait for PostgreSQL and for Kafka, then consume."""
         # twice the longest job: another worker on this machine may still be at work on a younger one
-        abandoned = await asyncio.to_thread(clear_abandoned, 2 * self.settings.limits.job_seconds)
+        abandoned = await asyncio.to_thread(clear_abandoned_spools, 2 * self.settings.limits.job_seconds)
         if abandoned:
             log.info("spools_cleared", folders=abandoned)
         await self._wait_for_database()
@@ -180,9 +188,11 @@ class App:
         while True:
             await asyncio.sleep(announce.sweep_interval)
             try:
-                swept = await sweep(self.engine, self.producer.publish, topic=self.topics.completed, after=after)
+                swept = await announce_forgotten(
+                    self.engine, self.producer.publish, topic=self.topics.completed, after=after
+                )
             except (SQLAlchemyError, OSError, KafkaError, Transient, Environment) as error:
-                known = classify(error)
+                known = classify_failure(error)
                 log.warning("sweep_failed", code=known and known.code, reason=type(error).__name__)
             else:
                 if swept:
@@ -199,34 +209,3 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
         working.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await working
-
-
-class _HttpServer(uvicorn.Server):
-    """Uvicorn inside our own loop; signals stay ours."""
-
-    def __init__(self, app: AsgiFastStream, settings: Settings) -> None:
-        http = settings.http
-        config = uvicorn.Config(app, host=http.host, port=http.port, lifespan="off", log_config=None, access_log=False)
-        super().__init__(config)
-
-    @property
-    def port(self) -> int:
-        port: int = self.servers[0].sockets[0].getsockname()[1]
-        return port
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    @contextlib.asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        serving = asyncio.create_task(self.serve(), name="http")
-        try:
-            while not self.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
-                await asyncio.sleep(0.01)
-            if serving.done():
-                raise RuntimeError(f"the HTTP port {self.config.port} could not be opened")
-            yield
-        finally:
-            self.should_exit = True
-            await asyncio.wait({serving})

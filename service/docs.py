@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from service.catalogue.pages import page
-from service.events import UploadCompleted, UploadParked, UploadProgress
-from service.messages import MESSAGES
+from service.contract.events import UploadCompleted, UploadParked, UploadProgress
+from service.contract.messages import MESSAGES
+from service.domain.catalogue.pages import page
 from service.settings import Settings, variable
 
 EXAMPLES = {

@@ -8,7 +8,7 @@ import structlog
 from service.settings import LogSettings
 
 
-def configure(settings: LogSettings) -> None:
+def configure_logs(settings: LogSettings) -> None:
     """Set up logging for this process. Libraries' own logs come out in the same form."""
     as_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.support.servers import YEAR
-from service.catalogue import entry_type
-from service.prepare.check import EntryChecker, Target, line_of
-from service.prepare.read import open_csv
+from service.domain.catalogue import entry_type
+from service.rows.checker import EntryChecker, RowTags, line_of
+from service.rows.table import open_csv
 
 if TYPE_CHECKING:
     import asyncpg
@@ -55,7 +55,7 @@ async def places(conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASE
 def lines(path: Path, units: dict[str, Any], job_id: int) -> Iterator[bytes]:
     """The good rows of a file of purchases as lines for COPY, in the file's order."""
     with open_csv(path, PURCHASES, per_year=True, max_columns=100) as table:
-        checker = EntryChecker(PURCHASES, table.header, Target(PURCHASES.id, YEAR, 1, job_id), units=units)
+        checker = EntryChecker(PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, 1, job_id), units=units)
         while rows := table.take(1000)[0]:
             yield from map(line_of, checker.check(rows)[0])
 

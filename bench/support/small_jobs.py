@@ -33,7 +33,7 @@ class Line:
 
     @property
     def topic(self) -> str:
-        return self.talk.topics.jobs(CSV_PER_YEAR)
+        return self.talk.topics.job_topic(CSV_PER_YEAR)
 
     async def run(self, jobs: int) -> float:
         """Seconds that so many jobs take, all produced at once, scope by scope; each scope's keep their order."""

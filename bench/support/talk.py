@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from service.broker import connection, ensure_topics
-from service.domain import ProviderType
+from service.contract.topics import Topics
+from service.domain.model import ProviderType
+from service.kafka.connection import connection_options
+from service.kafka.topic_admin import ensure_topics
 from service.settings import Settings
-from service.topics import Topics
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 LONGEST = 1800.0
@@ -30,7 +31,7 @@ class Talk:
     async def timed(self, message: dict[str, Any], topic: str | None = None) -> tuple[float, dict[str, Any]]:
         """Seconds from the message on its topic to its event on its own, and the event. Raises on a failed job."""
         before = time.perf_counter()
-        await self._producer.send_and_wait(topic or self.topics.jobs(CSV_PER_YEAR), orjson.dumps(message))
+        await self._producer.send_and_wait(topic or self.topics.job_topic(CSV_PER_YEAR), orjson.dumps(message))
         (event,) = await self.events({message["job_id"]})
         return time.perf_counter() - before, event
 
@@ -58,8 +59,8 @@ async def talking(settings: Settings) -> AsyncIterator[Talk]:
     """A client for the topics of these settings, which it creates."""
     topics = Topics(settings.kafka.topic_prefix)
     await ensure_topics(settings.kafka, topics)
-    producer = AIOKafkaProducer(**connection(settings.kafka), acks="all")
-    consumer = AIOKafkaConsumer(**connection(settings.kafka), fetch_max_wait_ms=20, enable_auto_commit=False)
+    producer = AIOKafkaProducer(**connection_options(settings.kafka), acks="all")
+    consumer = AIOKafkaConsumer(**connection_options(settings.kafka), fetch_max_wait_ms=20, enable_auto_commit=False)
     await producer.start()
     await consumer.start()
     partitions = [TopicPartition(topics.completed, number) for number in range(settings.kafka.partitions)]

@@ -3,15 +3,22 @@
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 import typer
 
-from service.cli import check, dead_letters, demo, serve, submit, template, watch
-from service.cli.failures import LastWord, explain
+from service.cli import check, dead_letters, demo, submit, template, watch
+from service.cli.error_messages import LastKafkaMessage, explain
 
 
-def app() -> typer.Typer:
-    """The command with all its subcommands."""
+class Subcommand(Protocol):
+    """A module that adds one or more subcommands."""
+
+    def register(self, cli: typer.Typer, /) -> None: ...
+
+
+def app(also: Sequence[Subcommand] = ()) -> typer.Typer:
+    """The command with all its subcommands, and those of `also` before them."""
     cli = typer.Typer(
         name="uploads",
         no_args_is_help=True,
@@ -20,17 +27,17 @@ def app() -> typer.Typer:
         help="Takes over the uploads of a carbon-accounting application: every upload replaces exactly what "
         "its own kind put there before, and nothing else.",
     )
-    for part in (serve, submit, watch, check, template, dead_letters, demo):
+    for part in (*also, submit, watch, check, template, dead_letters, demo):
         part.register(cli)
     return cli
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, also: Sequence[Subcommand] = ()) -> None:
     """Run the command, by default that of the command line; what is known to go wrong is told in a sentence."""
-    last_word = LastWord(logging.WARNING)
+    last_word = LastKafkaMessage(logging.WARNING)
     logging.getLogger("aiokafka").addHandler(last_word)
     try:
-        app()(arguments)
+        app(also)(arguments)
     except Exception as error:
         failure = explain(error, last_word.said)
         if failure is None:

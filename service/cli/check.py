@@ -9,24 +9,26 @@ from typing import Annotated
 import orjson
 import typer
 
-from service.cli.preview import preview
-from service.cli.request import (
+from service.cli.results import EXIT_CODES, show_preview
+from service.cli.screen import Screen
+from service.cli.upload_options import (
     FileArgument,
     JsonOption,
     ModuleOption,
     OnRowErrorOption,
     ProviderOption,
     ReplaceScopeOption,
-    Request,
     TypeOption,
     YearOption,
+    usage_errors,
 )
-from service.cli.results import EXIT_CODES, show_preview
-from service.cli.screen import Screen
-from service.domain import Job, Result
-from service.errors import Poison
-from service.events import UploadCompleted
-from service.prepare.rejects import Rejects
+from service.contract.events import UploadCompleted
+from service.db.engine import read_only_database
+from service.domain.errors import Poison
+from service.domain.model import Job, Result
+from service.jobs.preview import preview
+from service.jobs.request import UploadRequest
+from service.rows.reject_file import RejectFile
 from service.settings import CheckSettings
 
 _OF_A_REAL_JOB_ALONE = {"schema_version", "job_id", "superseded_by", "attempts", "started_at", "finished_at"}
@@ -67,15 +69,29 @@ def check(
     - `uploads check lab.csv --type member --year 2025 --module 4711 --json`
     - `uploads check planes.csv --type plane --year 2025 --provider factors`
     """
-    request = Request.of(file, type_, year, provider, module, replace_scope=replace_scope, on_row_error=on_row_error)
-    settings = CheckSettings.read()
-    try:
-        job, result = asyncio.run(preview(request, settings, lambda found: _kept(found, rejects)))
-    except Poison as error:
-        _show_parked(file, error, as_json=as_json)
-        raise typer.Exit(EXIT_CODES["parked"]) from None
+    with usage_errors():
+        request = UploadRequest.of(
+            file,
+            type_,
+            year,
+            provider,
+            module,
+            replace_scope=replace_scope,
+            on_row_error=on_row_error,
+        )
+        settings = CheckSettings.read()
+        try:
+            job, result = asyncio.run(_preview(request, settings, rejects))
+        except Poison as error:
+            _show_parked(file, error, as_json=as_json)
+            raise typer.Exit(EXIT_CODES["parked"]) from None
     _show(file, job, result, as_json=as_json)
     raise typer.Exit(EXIT_CODES[result.outcome])
+
+
+async def _preview(request: UploadRequest, settings: CheckSettings, rejects: Path | None) -> tuple[Job, Result]:
+    async with read_only_database(settings.database) as engine:
+        return await preview(request, engine, settings.limits, lambda found: _kept(found, rejects))
 
 
 def _show(file: Path, job: Job, result: Result, *, as_json: bool) -> None:
@@ -94,7 +110,7 @@ def _show_parked(file: Path, error: Poison, *, as_json: bool) -> None:
         Screen().line(f"{file.name} would be parked ({error.code}): {error.message}", "red")
 
 
-def _kept(rejects: Rejects, path: Path | None) -> str | None:
+def _kept(rejects: RejectFile, path: Path | None) -> str | None:
     if path is None or not rejects.any:
         return None
     rejects.close()

@@ -1,25 +1,14 @@
 """`uploads demo`: the main job as a story, on parts that need no installation."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
-from time import perf_counter
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from service.cli.request import JsonOption
-from service.demo import keep as kept
-from service.demo import report
-from service.demo.server import StartFailed, Unavailable
-from service.demo.stage import Stage, set_up
-from service.demo.story import Story, StoryBroken, opened
-from service.demo.summary import as_json as summary
+from service.cli.upload_options import JsonOption
 
-Play = Callable[[Story, Console], Awaitable[None]]
-"""Plays all scenes of a story, and shows them."""
+NOT_INSTALLED = 2
+"""The exit code where the demo is left out, as in the image for production."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -50,56 +39,10 @@ def demo(
     - `uploads demo --json > story.json`
     - `uploads demo --keep`
     """
-    screen = report.console(stderr=as_json)
-    screen.print(report.opening())
+    # imported here and nowhere else: a worker in production must not load the demo, nor need it to be there
     try:
-        with set_up(partial(report.working, screen)) as stage:
-            story, seconds = asyncio.run(_tell(stage, _quietly if as_json else _aloud, screen))
-            if as_json:
-                typer.echo(summary(story, seconds))
-            else:
-                screen.print(report.closing(story, seconds))
-            if svg:
-                scene = report.scene(story.played[0], ())
-                svg.write_text(report.picture(scene, report.closing(story, seconds)))
-            if keep:
-                _stay(stage, screen)
-    except Unavailable as error:
-        _give_up(error, 2)
-    except (StartFailed, StoryBroken) as error:
-        _give_up(error, 1)
-    raise typer.Exit(0 if story.passed else 1)
-
-
-async def _tell(stage: Stage, play: Play, screen: Console) -> tuple[Story, float]:
-    """Play the story; with it, how many seconds it took."""
-    async with opened(stage) as story:
-        started = perf_counter()
-        await play(story, screen)
-        return story, perf_counter() - started
-
-
-async def _aloud(story: Story, screen: Console) -> None:
-    screen.print(report.cast(story))
-    for scene in story.scenes:
-        with screen.status(f"{scene.title} …"):
-            played = await story.play(scene)
-        screen.print(report.scene(played, story.played[:-1]))
-
-
-async def _quietly(story: Story, screen: Console) -> None:
-    for scene in story.scenes:
-        with report.working(screen, scene.title):
-            await story.play(scene)
-
-
-def _stay(stage: Stage, screen: Console) -> None:
-    screen.print(report.stage_direction("It keeps running. In another terminal:"))
-    screen.print(kept.invitation(stage), soft_wrap=True, markup=False)
-    screen.print(report.stage_direction("Ctrl-C ends it, and removes everything."))
-    kept.wait_for_the_end(stage)
-
-
-def _give_up(error: Exception, exit_code: int) -> NoReturn:
-    typer.secho(str(error), err=True, fg=typer.colors.RED)
-    raise typer.Exit(exit_code)
+        from service.demo.command import run_demo  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        typer.secho(f"The demo is not part of this installation ({error}).", err=True, fg=typer.colors.RED)
+        raise typer.Exit(NOT_INSTALLED) from None
+    raise typer.Exit(run_demo(as_json=as_json, keep=keep, svg=svg))

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from service.cli.events import Event
 from service.cli.screen import Screen
-from service.events import FactorsLine, RowErrorLine, SourceLine, UploadCompleted, UploadParked, UploadProgress
+from service.contract.events import FactorsLine, RowErrorLine, SourceLine, UploadCompleted, UploadParked, UploadProgress
+from service.kafka.event_stream import Event
 
 EXIT_CODES: Final = {"succeeded": 0, "partial": 3, "rejected": 4, "superseded": 5, "parked": 6}
 """What a command that waits for a job ends with, by the job's outcome."""

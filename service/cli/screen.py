@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from service.events import UploadProgress
+from service.contract.events import UploadProgress
 
 
 class Screen:

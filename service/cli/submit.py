@@ -6,24 +6,28 @@ from typing import Annotated
 import orjson
 import typer
 
-from service.cli.events import listening, require_topic
-from service.cli.request import (
+from service.cli.screen import Screen
+from service.cli.upload_options import (
     FileArgument,
     JsonOption,
     ModuleOption,
     OnRowErrorOption,
     ProviderOption,
     ReplaceScopeOption,
-    Request,
     TypeOption,
     YearOption,
+    usage_errors,
 )
-from service.cli.screen import Screen
-from service.cli.send import send
 from service.cli.wait import wait_for_end
-from service.domain import MAX_JOB_ID
+from service.contract.topics import Topics
+from service.db.engine import command_database
+from service.domain.model import MAX_JOB_ID, Job
+from service.files.store import FileStore
+from service.jobs.request import UploadRequest
+from service.jobs.submit import submit_upload
+from service.kafka.event_stream import listen_to_events, require_topic
+from service.kafka.producer import connected_producer
 from service.settings import Settings
-from service.topics import Topics
 
 
 def register(cli: typer.Typer) -> None:
@@ -75,29 +79,31 @@ def submit(
     - `uploads submit planes.csv --type plane --year 2025 --provider factors`
     - `uploads submit sync.json --type train --year 2025 --provider external-integration --wait --json`
     """
-    request = Request.of(
-        file,
-        type_,
-        year,
-        provider,
-        module,
-        replace_scope=replace_scope,
-        on_row_error=on_row_error,
-        submitted_by=submitted_by,
-        based_on=based_on,
-    )
-    settings = Settings.read()
-    if wait:
-        work = _submit_and_wait(request, settings, job_id, timeout, as_json=as_json)
-    else:
-        work = _submit(request, settings, job_id, as_json=as_json)
-    raise typer.Exit(asyncio.run(work))
+    with usage_errors():
+        request = UploadRequest.of(
+            file,
+            type_,
+            year,
+            provider,
+            module,
+            replace_scope=replace_scope,
+            on_row_error=on_row_error,
+            submitted_by=submitted_by,
+            based_on=based_on,
+        )
+        settings = Settings.read()
+        if wait:
+            work = _submit_and_wait(request, settings, job_id, timeout, as_json=as_json)
+        else:
+            work = _submit(request, settings, job_id, as_json=as_json)
+        exit_code = asyncio.run(work)
+    raise typer.Exit(exit_code)
 
 
-async def _submit(request: Request, settings: Settings, job_id: int | None, *, as_json: bool) -> int:
-    topic = Topics(settings.kafka.topic_prefix).jobs(request.provider_type)
+async def _submit(request: UploadRequest, settings: Settings, job_id: int | None, *, as_json: bool) -> int:
+    topic = Topics(settings.kafka.topic_prefix).job_topic(request.provider_type)
     await require_topic(settings.kafka, topic)
-    job = await send(request, settings, topic, job_id=job_id)
+    job = await _send(request, settings, topic, job_id=job_id)
     if as_json:
         typer.echo(orjson.dumps({"job_id": job.job_id, "topic": topic, "key": job.key, "file": job.file}))
     else:
@@ -108,14 +114,20 @@ async def _submit(request: Request, settings: Settings, job_id: int | None, *, a
 
 
 async def _submit_and_wait(
-    request: Request, settings: Settings, job_id: int | None, patience: float, *, as_json: bool
+    request: UploadRequest, settings: Settings, job_id: int | None, patience: float, *, as_json: bool
 ) -> int:
     topics = Topics(settings.kafka.topic_prefix)
-    topic = topics.jobs(request.provider_type)
+    topic = topics.job_topic(request.provider_type)
     await require_topic(settings.kafka, topic)
     # listening comes first, or the answer of a quick worker would be missed
-    async with listening(settings.kafka, topics.completed, topics.progress) as events:
-        job = await send(request, settings, topic, job_id=job_id)
+    async with listen_to_events(settings.kafka, topics.completed, topics.progress) as events:
+        job = await _send(request, settings, topic, job_id=job_id)
         if not as_json:
             typer.echo(job.job_id)
         return await wait_for_end(events, job.job_id, patience, Screen(), as_json=as_json)
+
+
+async def _send(request: UploadRequest, settings: Settings, topic: str, *, job_id: int | None) -> Job:
+    store = FileStore.of(settings.storage)
+    async with command_database(settings.database) as engine, connected_producer(settings.kafka) as publish:
+        return await submit_upload(request, engine, store, publish, topic=topic, job_id=job_id)

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from service.catalogue import ENTRY_TYPES, FACTOR_TYPES, entry_type, factor_type, module_name
-from service.catalogue.pages import template as rendered
 from service.cli.screen import Screen
+from service.domain.catalogue import ENTRY_TYPES, FACTOR_TYPES, entry_type, factor_type, module_name
+from service.domain.catalogue.pages import template as rendered
 
 
 def register(cli: typer.Typer) -> None:

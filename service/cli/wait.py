@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator
 
 import typer
 
-from service.cli.events import Heard
 from service.cli.results import EXIT_CODES, show_end
 from service.cli.screen import Screen, Waiting
-from service.events import UploadCompleted, UploadParked, UploadProgress
+from service.contract.events import UploadCompleted, UploadParked, UploadProgress
+from service.kafka.event_stream import ReceivedEvent
 
 NO_ANSWER = 7
 """The exit code when a job's end was not told in time."""
 
 
 async def wait_for_end(
-    events: AsyncIterator[Heard], job_id: int, patience: float, screen: Screen, *, as_json: bool
+    events: AsyncIterator[ReceivedEvent], job_id: int, patience: float, screen: Screen, *, as_json: bool
 ) -> int:
     """Show how a job goes and ends; the exit code that says it. `patience` in seconds."""
     try:
@@ -37,7 +37,7 @@ async def wait_for_end(
 
 
 async def _end_of(
-    events: AsyncIterator[Heard], job_id: int, waiting: Waiting
+    events: AsyncIterator[ReceivedEvent], job_id: int, waiting: Waiting
 ) -> tuple[UploadCompleted | UploadParked, bytes]:
     async for heard in events:
         if heard.event.job_id != job_id:

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from service.cli.events import Event, listening, require_topic
-from service.cli.request import JsonOption
 from service.cli.results import STYLES, summary
 from service.cli.screen import Screen
-from service.domain import MAX_JOB_ID
-from service.events import UploadProgress
+from service.cli.upload_options import JsonOption
+from service.contract.events import UploadProgress
+from service.contract.topics import Topics
+from service.domain.model import MAX_JOB_ID
+from service.kafka.event_stream import Event, listen_to_events, require_topic
 from service.settings import KafkaOnly, KafkaSettings
-from service.topics import Topics
 
 
 def register(cli: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def watch(
 async def _watch(kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, only: int | None) -> None:
     screen, topics = Screen(), Topics(kafka.topic_prefix)
     await require_topic(kafka, topics.completed, *topics.all_jobs)
-    async with listening(kafka, topics.completed, from_beginning=from_beginning) as events:
+    async with listen_to_events(kafka, topics.completed, from_beginning=from_beginning) as events:
         async for heard in events:
             if only not in {None, heard.event.job_id}:
                 continue

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-def escaped(json: bytes) -> bytes:
+def escape_json(json: bytes) -> bytes:
     """JSON as a cell of a line; it has no raw control character, so that only its backslashes are in the way."""
     return json.replace(b"\\", b"\\\\")
 
 
-async def copy(conn: AsyncConnection, table: str, columns: tuple[str, ...], lines: AsyncIterator[bytes]) -> int:
+async def copy_lines(conn: AsyncConnection, table: str, columns: tuple[str, ...], lines: AsyncIterator[bytes]) -> int:
     """Write a stream of whole lines, some at a time, within the caller's transaction; the number of rows written.
 
     A line is its cells in the order of `columns`, with tabs between them. The stream sets the pace, and no

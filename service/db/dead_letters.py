@@ -1,17 +1,188 @@
-"""Rows of `dead_letters` as the worker writes them: a record is parked, and a job's end settles what it answers."""
+"""The dead letters: what each one is, how operators find it, and each change of its state.
 
-from collections.abc import Mapping
-from datetime import datetime
+The rows of one table, `dead_letters`. The worker inserts and settles them, an operator claims, sends and
+discards them. Each change is one statement, and a letter that has moved on meanwhile is left alone.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import Job, LetterState, Outcome, ReplaceScope, Result, WriteMode
+from service.db import tables
+from service.domain.model import (
+    UNIT_SPECIFIC,
+    Job,
+    LetterState,
+    Outcome,
+    Position,
+    ProviderType,
+    ReplaceScope,
+    Result,
+    WriteMode,
+)
 
 QUARANTINE_AFTER = 3
 """Replays after which a letter that has failed again is no longer `open`."""
+
+ScopeKey = tuple[int, int] | int
+"""A job's scope as its key names it: year and type, or a module."""
+
+_row = tables.dead_letters.c
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A row of `dead_letters`."""
+
+    id: UUID
+    original_topic: str
+    original_partition: int
+    original_offset: int
+    original_timestamp: datetime | None
+    consumer_group: str
+    job_id: int | None
+    provider_type: str | None
+    data_entry_type_id: int | None
+    year: int | None
+    modules: list[int] | None
+    code: str
+    stage: str
+    exception_class: str
+    message: str
+    attempts: int
+    first_failed_at: datetime | None
+    parked_at: datetime
+    service_version: str
+    replay_count: int
+    replay_of: UUID | None
+    dlq_partition: int | None
+    dlq_offset: int | None
+    state: LetterState
+    state_at: datetime
+    state_by: str | None
+    state_reason: str | None
+    edited_as: int | None
+
+    @classmethod
+    def of(cls, row: sa.Row[Any]) -> "Letter":
+        fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        return cls(**fields | {"state": LetterState(row.state)})
+
+    @property
+    def position(self) -> Position | None:
+        """Where in the dead-letter topic the record lies."""
+        if self.dlq_partition is None or self.dlq_offset is None:
+            return None
+        return Position(self.dlq_partition, self.dlq_offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters are meant; what is empty does not narrow. Several values of one kind: any of them.
+
+    `ids` are whole ids or their beginnings; a module as a scope means every letter that is known to be for
+    it. Ages count from the parking.
+    """
+
+    ids: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    provider_types: tuple[ProviderType, ...] = ()
+    scopes: tuple[ScopeKey, ...] = ()
+    jobs: tuple[int, ...] = ()
+    older_than: timedelta | None = None
+    newer_than: timedelta | None = None
+    states: tuple[LetterState, ...] = ()
+    limit: int | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it says anything about the letters but their state and number."""
+        return any((self.ids, self.codes, self.topics, self.provider_types, self.scopes, self.jobs)) or bool(
+            self.older_than or self.newer_than
+        )
+
+    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+        if self.ids:
+            yield sa.or_(*(sa.cast(_row.id, sa.Text).startswith(given, autoescape=True) for given in self.ids))
+        if self.scopes:
+            yield sa.or_(*map(_of_scope, self.scopes))
+        listed = {
+            _row.code: self.codes,
+            _row.original_topic: self.topics,
+            _row.provider_type: self.provider_types,
+            _row.job_id: self.jobs,
+            _row.state: self.states,
+        }
+        yield from (column.in_(values) for column, values in listed.items() if values)
+        if self.older_than:
+            yield _row.parked_at < sa.func.now() - self.older_than
+        if self.newer_than:
+            yield _row.parked_at >= sa.func.now() - self.newer_than
+
+
+def _of_scope(key: ScopeKey) -> sa.ColumnElement[bool]:
+    if isinstance(key, int):
+        return sa.any_(_row.modules) == key
+    year, type_id = key
+    of_the_year = _row.provider_type.not_in(UNIT_SPECIFIC)
+    return sa.and_(_row.year == year, _row.data_entry_type_id == type_id, of_the_year)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The letters of one code: how many in each state, and when the first and the last were parked."""
+
+    code: str
+    count: int
+    states: Mapping[str, int]
+    oldest: datetime
+    newest: datetime
+
+
+async def find_letters(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
+    """The letters that are meant, in the order in which they were parked."""
+    query = (
+        sa.select(tables.dead_letters)
+        .where(*chosen.conditions())
+        .order_by(_row.parked_at, _row.original_offset, _row.id)
+    )
+    return [Letter.of(row) for row in await conn.execute(query.limit(chosen.limit))]
+
+
+async def count_by_code(conn: AsyncConnection, chosen: Filter) -> list[Group]:
+    """The letters that are meant by code, the most frequent first."""
+    counted = sa.select(
+        _row.code, _row.state, sa.func.count(), sa.func.min(_row.parked_at), sa.func.max(_row.parked_at)
+    )
+    rows = (await conn.execute(counted.where(*chosen.conditions()).group_by(_row.code, _row.state))).all()
+    groups = [_group(code, [row for row in rows if row.code == code]) for code in {row.code for row in rows}]
+    return sorted(groups, key=lambda count_by_code: (-count_by_code.count, count_by_code.code))
+
+
+def _group(code: str, rows: Sequence[Any]) -> Group:
+    states = {state: count for _, state, count, _, _ in rows}
+    oldest, newest = min(row[3] for row in rows), max(row[4] for row in rows)
+    return Group(code, sum(states.values()), dict(sorted(states.items())), oldest, newest)
+
+
+async def states_of(conn: AsyncConnection, ids: Collection[UUID]) -> Mapping[UUID, LetterState]:
+    """Where letters stand now."""
+    rows = await conn.execute(sa.select(_row.id, _row.state).where(_row.id.in_(ids)))
+    return {letter_id: LetterState(state) for letter_id, state in rows}
+
+
+async def find_successors(conn: AsyncConnection, letter_id: UUID) -> list[UUID]:
+    """The letters that a letter came back as, the first one first."""
+    query = sa.select(_row.id).where(_row.replay_of == letter_id).order_by(_row.parked_at)
+    return list(await conn.scalars(query))
+
 
 _INSERT = text("""
     INSERT INTO dead_letters
@@ -63,7 +234,7 @@ _SETTLE_REPEAT = text("""
 """)
 
 
-async def insert(conn: AsyncConnection, row: dict[str, Any]) -> bool:
+async def insert_letter(conn: AsyncConnection, row: dict[str, Any]) -> bool:
     """Note a record as parked; False where it was noted before. The letter that it is a replay of has failed."""
     state = LetterState.QUARANTINED if row["replay_count"] >= QUARANTINE_AFTER else LetterState.OPEN
     inserted = await conn.execute(_INSERT, row | {"state": state.value})
@@ -76,7 +247,7 @@ async def insert(conn: AsyncConnection, row: dict[str, Any]) -> bool:
     return True
 
 
-async def settle(conn: AsyncConnection, job: Job, result: Result) -> None:
+async def settle_letters(conn: AsyncConnection, job: Job, result: Result) -> None:
     """Close the letters that a job's end answers, in the job's own transaction.
 
     Resolved: its own, and, where it succeeded, those that it is an edited copy of; where it did not, these
@@ -101,7 +272,7 @@ async def settle(conn: AsyncConnection, job: Job, result: Result) -> None:
     )
 
 
-async def settle_repeat(conn: AsyncConnection, job_id: int, outcome: Outcome) -> None:
+async def settle_letters_of_repeat(conn: AsyncConnection, job_id: int, outcome: Outcome) -> None:
     """Close the letters of a job that had ended before: its message came again and was answered."""
     await conn.execute(_SETTLE_REPEAT, {"job_id": job_id, "reason": _reason(job_id, outcome)})
 
@@ -125,3 +296,84 @@ async def count_open(conn: AsyncConnection) -> Mapping[str, int]:
     """Letters that still need an end, by code."""
     counted = await conn.execute(_COUNT_OPEN)
     return {row[0]: row[1] for row in counted}
+
+
+# What could not be read when it was parked may be readable to a newer version of the service.
+_CLAIM = text("""
+    UPDATE dead_letters
+    SET state = 'claimed', state_at = now(), state_by = :by, state_reason = :reason, edited_as = :edited_as,
+        job_id = coalesce(job_id, :job_id), data_entry_type_id = coalesce(data_entry_type_id, :type_id),
+        year = coalesce(year, :year), modules = coalesce(modules, CAST(:modules AS bigint[]))
+    WHERE id = :id AND state = :state AND state_at = :state_at AND state IN ('open', 'quarantined', 'sent')
+    RETURNING id
+""")
+
+_SENT = text("""
+    UPDATE dead_letters SET state = 'sent', state_at = now()
+    WHERE id = :id AND state = 'claimed' AND state_by = :by AND state_reason = :reason
+""")
+
+# A job that was begun after the claim was sent by it; one that has ended would have settled the letter.
+_TAKE_BACK = text("""
+    UPDATE dead_letters AS letter
+    SET state = CASE
+            WHEN EXISTS (SELECT FROM upload_jobs AS line
+                         WHERE line.job_id = coalesce(letter.edited_as, letter.job_id)
+                           AND line.started_at > letter.state_at) THEN 'sent'
+            WHEN replay_count >= :quarantine_after THEN 'quarantined'
+            ELSE 'open' END,
+        state_at = now(), state_by = :by, state_reason = 'claim abandoned by ' || state_by
+    WHERE state = 'claimed' AND state_at < now() - CAST(:after AS interval)
+    RETURNING id, state
+""")
+
+_DISCARD = text("""
+    UPDATE dead_letters SET state = 'discarded', state_at = now(), state_by = :by, state_reason = :reason
+    WHERE id = :id AND state = :state AND state_at = :state_at AND state IN ('open', 'quarantined', 'sent')
+    RETURNING id
+""")
+
+
+async def claim_letter(
+    conn: AsyncConnection, letter: Letter, *, by: str, reason: str, job: Job | None = None, edited_as: int | None = None
+) -> bool:
+    """Take a letter for sending, if it still is as it was read; of two operators at once, one gets True.
+
+    `job` is what its message can be read as now, `edited_as` the job id of a changed copy.
+    """
+    module_id = job and job.carbon_report_module_id
+    read_as = {
+        "job_id": job and job.job_id,
+        "type_id": job and job.data_entry_type_id,
+        "year": job and job.year,
+        "modules": None if module_id is None else [module_id],
+    }
+    claimed = await conn.execute(_CLAIM, _seen(letter) | read_as | {"by": by, "reason": reason, "edited_as": edited_as})
+    return claimed.rowcount == 1
+
+
+async def mark_sent(conn: AsyncConnection, letter_id: UUID, *, by: str, reason: str) -> None:
+    """Remember that the broker has the record; where its job has ended meanwhile, that stands."""
+    await conn.execute(_SENT, {"id": letter_id, "by": by, "reason": reason})
+
+
+async def take_back_claims(conn: AsyncConnection, *, after: timedelta, by: str) -> Mapping[UUID, LetterState]:
+    """End the claims that are that old: their operator was killed. Where each letter stands now.
+
+    It counts as sent where its job was begun since, else it is as before the claim.
+    """
+    given = {"after": after, "by": by, "quarantine_after": QUARANTINE_AFTER}
+    return {row.id: LetterState(row.state) for row in await conn.execute(_TAKE_BACK, given)}
+
+
+async def discard_letters(conn: AsyncConnection, letters: Collection[Letter], *, by: str, reason: str) -> list[UUID]:
+    """Give letters up, those that still are as they were read; their ids."""
+    gone = []
+    for letter in letters:
+        moved = await conn.execute(_DISCARD, _seen(letter) | {"by": by, "reason": reason})
+        gone += [row.id for row in moved]
+    return gone
+
+
+def _seen(letter: Letter) -> dict[str, Any]:
+    return {"id": letter.id, "state": letter.state.value, "state_at": letter.state_at}

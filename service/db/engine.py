@@ -1,5 +1,7 @@
 """Connections to PostgreSQL: one engine for a process, through asyncpg."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from ssl import SSLContext
 from typing import Any
@@ -9,6 +11,11 @@ import asyncpg
 from sqlalchemy import event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from service.settings import DatabaseSettings
+
+STATEMENT_SECONDS = 60.0
+"""Seconds that one statement of a short command may take."""
 
 DRIVER = "postgresql+asyncpg"
 SCHEMES = ("postgresql", DRIVER)
@@ -64,8 +71,38 @@ def create_engine(
     return engine
 
 
+@asynccontextmanager
+async def command_database(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
+    """An engine for a short command."""
+    engine = create_engine(
+        settings.url.get_secret_value(),
+        pool_size=4,
+        connect_timeout=settings.connect_timeout,
+        statement_timeout=STATEMENT_SECONDS,
+    )
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def read_only_database(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
+    """An engine all of whose transactions are read-only."""
+    engine = create_engine(
+        settings.url.get_secret_value(),
+        pool_size=2,
+        connect_timeout=settings.connect_timeout,
+        read_only=True,
+    )
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
 @lru_cache(maxsize=8)
-def at_once(engine: AsyncEngine) -> AsyncEngine:
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same connections, each statement a transaction of its own: one round trip where `begin` takes three."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.db.copy import copy
-from service.domain import Job, WriteMode
+from service.db.copy import copy_lines
+from service.domain.model import Job, WriteMode
 
 COLUMNS = (
     "data_entry_type_id",
@@ -34,9 +34,9 @@ _LARGEST_JOB_ID = text("""
 """)
 
 
-async def insert(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
+async def insert_entries(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
     """Write a stream of lines of COPY text, cells in the order of `COLUMNS`; the number of rows written."""
-    return await copy(conn, "data_entries", COLUMNS, lines)
+    return await copy_lines(conn, "data_entries", COLUMNS, lines)
 
 
 async def held_ids(conn: AsyncConnection, job: Job, modules: Collection[int], key: str) -> Mapping[int, set[str]]:

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Collection
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.db.copy import copy
-from service.domain import FactorCounts
+from service.db.copy import copy_lines
+from service.domain.model import FactorCounts
 
 _STAGE = text("""
     CREATE TEMPORARY TABLE incoming_factors (
@@ -59,16 +59,16 @@ _INSERT = text("""
 _COUNT = text("SELECT count(*) FROM factors WHERE data_entry_type_id = :type_id AND year = :year")
 
 
-async def stage(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
+async def stage_factors(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
     """Put the file's factors, lines of COPY text of classification and values, beside the real ones; their number."""
     await conn.execute(_STAGE)
-    staged = await copy(conn, "incoming_factors", ("classification", "values"), lines)
+    staged = await copy_lines(conn, "incoming_factors", ("classification", "values"), lines)
     # a temporary table has no statistics until it is told to: without them the match is a nested loop
     await conn.execute(text("ANALYZE incoming_factors"))
     return staged
 
 
-async def take_head(conn: AsyncConnection, type_id: int, year: int, *, job_id: int, fence: int) -> int | None:
+async def take_factor_head(conn: AsyncConnection, type_id: int, year: int, *, job_id: int, fence: int) -> int | None:
     """Lock, fence and write the head of (type, year); the newer job's id where there is one, else None."""
     scope = {"type_id": type_id, "year": year}
     if await conn.scalar(_TAKE_HEAD, scope | {"job_id": job_id, "fence": fence}) is not None:
@@ -77,7 +77,7 @@ async def take_head(conn: AsyncConnection, type_id: int, year: int, *, job_id: i
     return newer
 
 
-async def replace(
+async def replace_factors(
     conn: AsyncConnection, type_id: int, year: int, *, job_id: int, kept: Collection[str]
 ) -> FactorCounts:
     """Make the scope hold exactly the staged factors; the head must have been taken before.

@@ -11,8 +11,8 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import Job, Outcome, Record, Result
-from service.errors import JobIdConflict
+from service.domain.errors import JobIdConflict
+from service.domain.model import Job, Outcome, Record, Result
 
 # A line that is final, or another upload's, is left as it was and not returned: the caller reads which.
 _BEGIN = text("""
@@ -66,7 +66,7 @@ _FAILED = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LedgerLine:
     """A job's line: how often it was tried, and, once it is final, its outcome and event."""
 
     job_id: int
@@ -76,7 +76,7 @@ class Line:
     event: Record | None = None
 
 
-async def begin(conn: AsyncConnection, job: Job, *, topic: str, now: datetime) -> Line:
+async def begin_attempt(conn: AsyncConnection, job: Job, *, topic: str, now: datetime) -> LedgerLine:
     """Open the job's line, or count another attempt on it; final lines are returned as they are.
 
     Waits while another delivery of the same job is at work. Raises `JobIdConflict` where the line is
@@ -95,32 +95,32 @@ async def begin(conn: AsyncConnection, job: Job, *, topic: str, now: datetime) -
     }
     begun = (await conn.execute(_BEGIN, line)).one_or_none()
     if begun is not None:
-        return Line(job.job_id, begun.attempts, begun.first_started_at)
+        return LedgerLine(job.job_id, begun.attempts, begun.first_started_at)
     return await _read(conn, job, topic, locked=False)
 
 
-async def claim(conn: AsyncConnection, job: Job, *, topic: str) -> Line:
+async def lock_line(conn: AsyncConnection, job: Job, *, topic: str) -> LedgerLine:
     """Lock the job's line until the transaction ends: a second delivery of the same job waits here."""
     return await _read(conn, job, topic, locked=True)
 
 
-async def _read(conn: AsyncConnection, job: Job, topic: str, *, locked: bool) -> Line:
+async def _read(conn: AsyncConnection, job: Job, topic: str, *, locked: bool) -> LedgerLine:
     row = (await conn.execute(_CLAIM if locked else _READ, {"job_id": job.job_id})).one()
     if row.fingerprint != job.fingerprint:
         raise JobIdConflict(f"Job id {job.job_id}.")
     if row.outcome is None:
-        return Line(job.job_id, row.attempts, row.first_started_at)
+        return LedgerLine(job.job_id, row.attempts, row.first_started_at)
     event = _stored_event(topic, row.event_key, row.event_headers, row.event)
-    return Line(job.job_id, row.attempts, row.first_started_at, Outcome(row.outcome), event)
+    return LedgerLine(job.job_id, row.attempts, row.first_started_at, Outcome(row.outcome), event)
 
 
-async def look_up(conn: AsyncConnection, job_id: int) -> tuple[str, Outcome | None] | None:
+async def find_line(conn: AsyncConnection, job_id: int) -> tuple[str, Outcome | None] | None:
     """A line's fingerprint and outcome, without beginning anything; None where the job is unknown."""
     row = (await conn.execute(_READ, {"job_id": job_id})).one_or_none()
     return None if row is None else (row.fingerprint, row.outcome and Outcome(row.outcome))
 
 
-async def close(conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime) -> bool:
+async def close_line(conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime) -> bool:
     """Make the job's line final: its outcome, its counts and its event; whether any dead letter waits for its end."""
     letters_wait: bool = await conn.scalar(
         _CLOSE,

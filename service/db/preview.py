@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import FactorCounts, Job
+from service.domain.model import FactorCounts, Job
 
 # Of the old rows of one identity, the file updates one; the others go, unless an invalid row keeps them.
 _COMPARED = text("""

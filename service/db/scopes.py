@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain import DataEntrySource
+from service.domain.model import DataEntrySource
 
 # Inserting in order is what keeps two jobs over the same scopes from a deadlock.
 _WRITE_HEADS = text("""
@@ -72,7 +72,7 @@ _LOCK_MEMBERS = text("""
 """)
 
 
-async def take_heads(
+async def take_scope_heads(
     conn: AsyncConnection,
     modules: Collection[int],
     type_id: int,

@@ -10,7 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
-from service.domain import MAX_JOB_ID, LetterState, Outcome
+from service.domain.model import MAX_JOB_ID, LetterState, Outcome
 
 metadata = sa.MetaData(
     naming_convention={  # as PostgreSQL itself names them

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.db import letter_actions
+from service.db import audit
 
 Name = Literal["replay", "edit", "discard", "export", "resume", "take-back"]
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class OperatorAction:
     """What an operator is about to do: who, what, by which filter, and why."""
 
     actor: str
@@ -25,7 +25,7 @@ class Deed:
 
 
 @dataclass(slots=True)
-class Report:
+class ActionReport:
     """What came of a deed: what became of which letters, and what stopped it before its end."""
 
     action_id: int
@@ -47,13 +47,13 @@ class Report:
 
 
 @asynccontextmanager
-async def audited(engine: AsyncEngine, deed: Deed, ids: Collection[UUID]) -> AsyncIterator[Report]:
+async def audited(engine: AsyncEngine, action: OperatorAction, ids: Collection[UUID]) -> AsyncIterator[ActionReport]:
     """Write a deed down, let it be done, and write down what came of it, however it ended."""
     async with engine.begin() as conn:
-        action_id = await letter_actions.begin(
-            conn, actor=deed.actor, action=deed.name, ids=ids, filter_=deed.filter, reason=deed.reason
+        action_id = await audit.begin_action(
+            conn, actor=action.actor, action=action.name, ids=ids, filter_=action.filter, reason=action.reason
         )
-    report = Report(action_id)
+    report = ActionReport(action_id)
     try:
         yield report
     except BaseException as error:
@@ -61,4 +61,4 @@ async def audited(engine: AsyncEngine, deed: Deed, ids: Collection[UUID]) -> Asy
         raise
     finally:
         async with engine.begin() as conn:
-            await letter_actions.end(conn, action_id, report.as_json())
+            await audit.end_action(conn, action_id, report.as_json())

@@ -6,11 +6,11 @@ from typing import Any
 
 import orjson
 
-from service.db.letters import Letter
+from service.db.dead_letters import Letter
 from service.dead_letters.letter import Replay, own_headers
 from service.dead_letters.replay import Sender
-from service.domain import MAX_JOB_ID, Job, Record
-from service.errors import UploadError
+from service.domain.errors import UploadError
+from service.domain.model import MAX_JOB_ID, Job, Record
 
 _ASSIGNMENT = re.compile(r"([A-Za-z0-9_.-]+)=(.*)", re.DOTALL)
 
@@ -38,7 +38,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return found[1], found[2]
 
 
-def draft(original: Record, changes: Mapping[str, Any]) -> dict[str, Any]:
+def draft_copy(original: Record, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The message of a copy but for its job id.
 
     It is `based_on` the upload that the letter was, or that this one was based on: what is newer than that
@@ -57,7 +57,7 @@ def draft(original: Record, changes: Mapping[str, Any]) -> dict[str, Any]:
     return message
 
 
-def copy(message: Mapping[str, Any], job_id: int) -> bytes:
+def copy_message(message: Mapping[str, Any], job_id: int) -> bytes:
     """The copy's message. Raises `BadEdit` where its job id is not above the one that it is based on."""
     if job_id <= message["based_on"]:
         raise BadEdit(

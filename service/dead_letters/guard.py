@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.db import dead_letters, state
-from service.errors import GuardStopped
+from service.db import dead_letters, service_state
+from service.domain.errors import GuardStopped
 from service.settings import RetrySettings
 
 NAME = "dead_letter_guard"
@@ -34,10 +34,10 @@ class Guard:
     async def admit(self) -> None:
         """Let one record be parked. Raises `GuardStopped` where too many were, or it has stopped before."""
         async with self._engine.begin() as conn:
-            kept = await state.read(conn, NAME)
+            kept = await service_state.read_state(conn, NAME)
             why = kept.get("why") or await self._too_many(conn, kept)
             if why and "why" not in kept:
-                await state.write(conn, NAME, kept | {"why": why}, by=WORKER)
+                await service_state.write_state(conn, NAME, kept | {"why": why}, by=WORKER)
         if why:
             raise GuardStopped(f"{why} Look at `uploads dead-letters list`, then `uploads dead-letters resume`.")
 
@@ -45,7 +45,7 @@ class Guard:
         """Whether a person has said go since it stopped; False where that can't be known."""
         try:
             async with self._engine.connect() as conn:
-                stopped = "why" in await state.read(conn, NAME)
+                stopped = "why" in await service_state.read_state(conn, NAME)
         except (SQLAlchemyError, OSError):
             return False  # nobody can have said go to a database that does not answer
         if not stopped:
@@ -63,9 +63,9 @@ class Guard:
         return None
 
 
-async def resume(engine: AsyncEngine, *, by: str) -> str | None:
+async def resume_parking(engine: AsyncEngine, *, by: str) -> str | None:
     """Say go: parking starts anew, and counting with it. Why it had stopped, None where it had not."""
     async with engine.begin() as conn:
-        kept = await state.read(conn, NAME)
-        await state.write(conn, NAME, {"resumed_at": datetime.now(UTC).isoformat()}, by=by)
+        kept = await service_state.read_state(conn, NAME)
+        await service_state.write_state(conn, NAME, {"resumed_at": datetime.now(UTC).isoformat()}, by=by)
     return kept.get("why")

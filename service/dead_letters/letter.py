@@ -7,8 +7,8 @@ from typing import Literal, Self
 from uuid import UUID, uuid5
 
 from service import __version__
-from service.domain import Job, ProviderType, Record
-from service.errors import UploadError, frames
+from service.domain.errors import UploadError, stack_frames
+from service.domain.model import Job, ProviderType, Record
 
 PREFIX = "dlq-"
 SCHEMA_VERSION = "1"
@@ -78,9 +78,9 @@ class Replay:
     count: int = 0
 
     @classmethod
-    def told_by(cls, headers: Headers) -> Self:
+    def told_by(cls, letter_headers: Headers) -> Self:
         """What a record's headers say; where they are none that we wrote, it is no replay."""
-        told = {name: value or b"" for name, value in headers if name in {_REPLAY_OF, _REPLAY_COUNT}}
+        told = {name: value or b"" for name, value in letter_headers if name in {_REPLAY_OF, _REPLAY_COUNT}}
         try:
             of, count = UUID(told[_REPLAY_OF].decode("ascii")), int(told[_REPLAY_COUNT])
         except (KeyError, ValueError):
@@ -97,7 +97,7 @@ def own_headers(record: Record) -> Headers:
     return tuple((name, value) for name, value in record.headers if not name.startswith(PREFIX))
 
 
-def headers(incoming: Incoming, failure: Failure) -> Headers:
+def letter_headers(incoming: Incoming, failure: Failure) -> Headers:
     """The dead letter's headers: the original's own, then ours, none of them twice.
 
     Headers of an earlier parking are replaced, so replays do not let them grow.
@@ -122,7 +122,7 @@ def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
     yield "code", failure.error.code
     yield "exception-class", type(failure.cause or failure.error).__name__
     yield "message", _cut(failure.message, MESSAGE_BYTES)
-    yield "stack", _cut(frames(failure.cause or failure.error), STACK_BYTES)
+    yield "stack", _cut(stack_frames(failure.cause or failure.error), STACK_BYTES)
     yield "stage", failure.stage
     yield "attempts", str(failure.attempts)
     yield "first-failure", failure.first_at.isoformat()

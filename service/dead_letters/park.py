@@ -3,15 +3,15 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import __version__, crash
-from service.announce import Publish
+from service.contract.events import PARKED, UploadParked, to_record
+from service.contract.topics import Topics
 from service.db import dead_letters
-from service.dead_letters.letter import Failure, Incoming, Replay, headers
-from service.domain import Record
-from service.events import PARKED, UploadParked, to_record
-from service.topics import Topics
+from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
+from service.domain.model import Record
+from service.jobs.outbox import Publish
 
 
-async def park(
+async def park_record(
     engine: AsyncEngine, publish: Publish, topics: Topics, source: str, incoming: Incoming, failure: Failure
 ) -> bool:
     """Put the record, byte for byte, into the dead-letter topic; its row commits after the broker's ack.
@@ -22,9 +22,11 @@ async def park(
     """
     letter_id = incoming.dead_letter_id
     async with engine.begin() as conn:
-        is_new = await dead_letters.insert(conn, _row(incoming, failure))
+        is_new = await dead_letters.insert_letter(conn, _row(incoming, failure))
         if is_new:
-            letter = Record(topics.dead_letter, incoming.record.key, incoming.record.value, headers(incoming, failure))
+            letter = Record(
+                topics.dead_letter, incoming.record.key, incoming.record.value, letter_headers(incoming, failure)
+            )
             position = await publish(letter)
             crash.point("after_dead_letter_ack")
             await dead_letters.note_position(conn, letter_id, partition=position.partition, offset=position.offset)

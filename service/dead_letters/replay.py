@@ -15,15 +15,15 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import crash
-from service.announce import Publish
-from service.db import letter_actions, letter_moves
-from service.db.letters import Letter, states_of
-from service.dead_letters.audit import Report
-from service.dead_letters.original import replay_of
+from service.contract.topics import Topics
+from service.db import audit, dead_letters
+from service.db.dead_letters import Letter, states_of
+from service.dead_letters.audit import ActionReport
+from service.dead_letters.records import replay_of
 from service.dead_letters.verdict import Judge, Judgement
-from service.domain import Job, LetterState, Record
-from service.errors import BrokerAway, UploadError
-from service.topics import Topics
+from service.domain.errors import BrokerAway, UploadError
+from service.domain.model import Job, LetterState, Record
+from service.jobs.outbox import Publish
 
 ABANDONED: Final = timedelta(minutes=5)
 """Age at which a claim is taken back; several times what a living operator holds one for."""
@@ -77,13 +77,15 @@ class Sender:
             raise ForeignTopic(record.topic)
         reason = f"action {self.action_id}"
         async with self.engine.begin() as conn:
-            if not await letter_moves.claim(conn, letter, by=self.by, reason=reason, job=job, edited_as=edited_as):
+            if not await dead_letters.claim_letter(
+                conn, letter, by=self.by, reason=reason, job=job, edited_as=edited_as
+            ):
                 return False
         crash.point("after_replay_claim")
         await self._publish(record)
         crash.point("after_replay_ack")
         async with self.engine.begin() as conn:
-            await letter_moves.mark_sent(conn, letter.id, by=self.by, reason=reason)
+            await dead_letters.mark_sent(conn, letter.id, by=self.by, reason=reason)
         return True
 
     async def _publish(self, record: Record) -> None:
@@ -106,8 +108,15 @@ class Pace:
     patience: float = 120.0
 
 
-async def replay(
-    sender: Sender, judge: Judge, letters: Sequence[Letter], report: Report, *, pace: Pace, force: bool, tell: Tell
+async def replay_letters(
+    sender: Sender,
+    judge: Judge,
+    letters: Sequence[Letter],
+    report: ActionReport,
+    *,
+    pace: Pace,
+    force: bool,
+    tell: Tell,
 ) -> None:
     """Send those letters whose message would end well now; with `force` the others too, as far as they can be.
 
@@ -125,7 +134,7 @@ async def replay(
         report.stopped = error.message
 
 
-async def _send(sender: Sender, judgement: Judgement, report: Report, *, force: bool) -> Sending:
+async def _send(sender: Sender, judgement: Judgement, report: ActionReport, *, force: bool) -> Sending:
     letter, verdict, original = judgement.letter, judgement.finding.verdict, judgement.original
     if original is None or not (verdict.ends_well or (force and verdict.can_be_sent)):
         report.note(verdict.value, letter.id)
@@ -180,12 +189,12 @@ class _Pacing:
         return not {LetterState.CLAIMED, LetterState.SENT}.intersection(states.values())
 
 
-async def take_back(engine: AsyncEngine, *, actor: str) -> Mapping[UUID, LetterState]:
+async def end_abandoned_claims(engine: AsyncEngine, *, actor: str) -> Mapping[UUID, LetterState]:
     """End the claims of operators who were killed, and write that down; where each letter stands now."""
     async with engine.begin() as conn:
-        taken = await letter_moves.take_back(conn, after=ABANDONED, by=actor)
+        taken = await dead_letters.take_back_claims(conn, after=ABANDONED, by=actor)
         if taken:
             why = "claimed, and never marked as sent"
-            line = await letter_actions.begin(conn, actor=actor, action="take-back", ids=taken, reason=why)
-            await letter_actions.end(conn, line, {"letters": {str(letter): state for letter, state in taken.items()}})
+            line = await audit.begin_action(conn, actor=actor, action="take-back", ids=taken, reason=why)
+            await audit.end_action(conn, line, {"letters": {str(letter): state for letter, state in taken.items()}})
     return taken

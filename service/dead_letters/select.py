@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.catalogue import entry_type
-from service.db.letters import Filter, Letter, ScopeKey, find
-from service.errors import UploadError
+from service.db.dead_letters import Filter, Letter, ScopeKey, find_letters
+from service.domain.catalogue import entry_type
+from service.domain.errors import UploadError
 
 SHORTEST_ID = 4
 """Characters of an id that must be given at least."""
@@ -40,25 +40,25 @@ def parse_scope(text: str) -> ScopeKey:
     return (int(year), entry_type(type_).id) if colon else int(year)
 
 
-async def select(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
+async def select_letters(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
     """The letters that a filter means, the first parked first.
 
     Raises `NoSuchLetter` where an id that was given is nobody's, is the beginning of several, or is a
     letter's in another state than the filter asks for.
     """
     for given in chosen.ids:
-        letter = await named(conn, given)
+        letter = await find_by_id(conn, given)
         if chosen.states and letter.state not in chosen.states:
             wanted = " or ".join(chosen.states)
             raise NoSuchLetter(f"{letter.id} is {_standing(letter)}; expected one that is {wanted}.")
-    return await find(conn, chosen)
+    return await find_letters(conn, chosen)
 
 
-async def named(conn: AsyncConnection, given: str) -> Letter:
+async def find_by_id(conn: AsyncConnection, given: str) -> Letter:
     """The letter of an id, or of the beginning of one. Raises `NoSuchLetter`."""
     if len(given) < SHORTEST_ID:
         raise NoSuchLetter(f'"{given}" is too short; give {SHORTEST_ID} characters of it at least.')
-    found = await find(conn, Filter(ids=(given.lower(),), limit=2))
+    found = await find_letters(conn, Filter(ids=(given.lower(),), limit=2))
     if not found:
         raise NoSuchLetter(f'There is none that begins with "{given}".')
     if len(found) > 1:

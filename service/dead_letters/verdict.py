@@ -8,12 +8,13 @@ from enum import StrEnum
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.catalogue import entry_type
+from service.contract.messages import parse_job
+from service.contract.topics import Topics
 from service.db import ledger, preview
-from service.db.letters import Letter
-from service.dead_letters.original import Read, originals
-from service.domain import Job, Outcome, ProviderType, Record, ReplaceScope, WriteMode
-from service.errors import (
+from service.db.dead_letters import Letter
+from service.dead_letters.records import Read, read_originals
+from service.domain.catalogue import entry_type
+from service.domain.errors import (
     FileExpired,
     FileGone,
     JobIdConflict,
@@ -26,13 +27,12 @@ from service.errors import (
     UrlRefused,
     WrongSize,
 )
-from service.messages import parse
-from service.prepare.fetch import admitted
-from service.prepare.store import Store
+from service.domain.model import Job, Outcome, ProviderType, Record, ReplaceScope, WriteMode
+from service.files.fetch import resolve_claim
+from service.files.store import FileStore
 from service.settings import LimitSettings
-from service.topics import Topics
 
-AT_ONCE = 20
+BATCH_SIZE = 20
 """Letters whose records are held in memory, and judged, at the same time."""
 
 
@@ -92,16 +92,16 @@ class Judge:
     """Looks at the message, the ledger, the heads and the file, as a worker would."""
 
     engine: AsyncEngine
-    store: Store
+    store: FileStore
     limits: LimitSettings
     topics: Topics
     read: Read
 
     async def each(self, letters: Sequence[Letter]) -> AsyncIterator[Judgement]:
         """Judge letters in their order; each is looked at shortly before it is its turn."""
-        for start in range(0, len(letters), AT_ONCE):
-            batch = letters[start : start + AT_ONCE]
-            found = await originals(self.read, batch)
+        for start in range(0, len(letters), BATCH_SIZE):
+            batch = letters[start : start + BATCH_SIZE]
+            found = await read_originals(self.read, batch)
             for judgement in await asyncio.gather(*(self.judge(letter, found.get(letter.id)) for letter in batch)):
                 yield judgement
 
@@ -124,7 +124,7 @@ class Judge:
     ) -> tuple[Job | None, Finding]:
         """What a message reads as, and what would become of it; `modules` are those its rows are for, if known."""
         try:
-            job = parse(provider_type, value)
+            job = parse_job(provider_type, value)
         except Poison as error:
             return None, _found(error)
         return job, await self._known(job) or await self._file(job) or await self._heads(job, modules) or _APPLIES
@@ -132,7 +132,7 @@ class Judge:
     async def _known(self, job: Job) -> Finding | None:
         """What the ledger says of the job's id."""
         async with self.engine.connect() as conn:
-            line = await ledger.look_up(conn, job.job_id)
+            line = await ledger.find_line(conn, job.job_id)
         if line is None:
             return None
         fingerprint, outcome = line
@@ -147,7 +147,7 @@ class Judge:
         if job.file is None:
             return None
         try:
-            location = await admitted(job.file, self.store, self.limits, datetime.now(UTC))
+            location = await resolve_claim(job.file, self.store, self.limits, datetime.now(UTC))
             size = await self.store.size(location)
         except UploadError as error:
             return _found(error)

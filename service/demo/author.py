@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from service.contract.messages import parse_job
 from service.demo import files
 from service.demo.university import TYPE, USER_ID, YEAR
-from service.domain import ProviderType
-from service.messages import parse
+from service.domain.model import ProviderType
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Message:
     @property
     def key(self) -> str:
         """The partition key: the scope in words."""
-        return parse(self.provider_type, self.value).key
+        return parse_job(self.provider_type, self.value).key
 
 
 class Author:

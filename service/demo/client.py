@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from service.broker import connection
+from service.contract.topics import Topics
 from service.demo.author import Message
+from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
-from service.topics import Topics
 
 PATIENCE = 60.0
 """Seconds to wait for a job's end."""
@@ -27,7 +27,7 @@ class Client:
 
     def topic(self, message: Message) -> str:
         """Where a message goes."""
-        return self._topics.jobs(message.provider_type)
+        return self._topics.job_topic(message.provider_type)
 
     async def submit(self, message: Message, is_alive: Callable[[], bool]) -> ConsumerRecord[Any, Any]:
         """Produce a job's message; the event that then says how it ended.
@@ -48,8 +48,8 @@ class Client:
 async def connected(kafka: KafkaSettings) -> AsyncIterator[Client]:
     """A client of the worker; its topics exist, and no event of the past is read."""
     topics = Topics(kafka.topic_prefix)
-    producer = AIOKafkaProducer(**connection(kafka), acks="all", max_request_size=2**21)
-    consumer = AIOKafkaConsumer(**connection(kafka), fetch_max_wait_ms=50, enable_auto_commit=False)
+    producer = AIOKafkaProducer(**connection_options(kafka), acks="all", max_request_size=2**21)
+    consumer = AIOKafkaConsumer(**connection_options(kafka), fetch_max_wait_ms=50, enable_auto_commit=False)
     async with producer, consumer:
         partitions = await producer.partitions_for(topics.completed)
         consumer.assign([TopicPartition(topics.completed, number) for number in partitions])

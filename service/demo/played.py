@@ -6,11 +6,11 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
+from service.contract.events import UploadCompleted
 from service.demo.script import Scene
 from service.demo.snapshot import Slice, Snapshot
 from service.demo.university import TYPE, YEAR
-from service.domain import SOURCES
-from service.events import UploadCompleted
+from service.domain.model import SOURCES
 
 
 @dataclass(frozen=True, slots=True)

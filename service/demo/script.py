@@ -7,7 +7,7 @@ from random import Random
 from service.demo import files
 from service.demo.author import Author, Message
 from service.demo.university import CLOSED, UNITS, YEAR, University
-from service.domain import Outcome, ProviderType
+from service.domain.model import Outcome, ProviderType
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 JOB_IDS = 10

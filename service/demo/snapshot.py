@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.university import TYPE, YEAR
-from service.domain import DataEntrySource, source_name
+from service.domain.model import DataEntrySource, source_name
 
 SOURCES: tuple[DataEntrySource | None, ...] = (*DataEntrySource, None)
 

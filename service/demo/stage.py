@@ -17,7 +17,7 @@ from service.demo.broker import MockBroker
 from service.demo.postgres import EmbeddedPostgres, find_binaries, version_of
 from service.demo.processes import free_port
 from service.demo.server import Command, LocalServer
-from service.demo.university import University, found
+from service.demo.university import University, seed
 from service.settings import PREFIX
 
 Working = Callable[[str], AbstractContextManager[None]]
@@ -113,6 +113,6 @@ def set_up(working: Working) -> Iterator[Stage]:
 async def _found(database_url: str) -> University:
     engine = create_engine(database_url, pool_size=1)
     try:
-        return await found(engine)
+        return await seed(engine)
     finally:
         await engine.dispose()

@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from service.contract.events import PARKED, UploadParked
 from service.db.engine import create_engine
 from service.demo.author import Author
 from service.demo.client import Client, connected
@@ -16,7 +17,6 @@ from service.demo.played import Played
 from service.demo.script import JOB_IDS, Scene, Script
 from service.demo.snapshot import Snapshot
 from service.demo.stage import Stage, Worker
-from service.events import PARKED, UploadParked
 from service.settings import KafkaSettings
 
 

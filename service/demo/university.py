@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.catalogue import entry_type
 from service.db.tables import data_entries, factors
 from service.demo import files
-from service.domain import DataEntrySource
+from service.domain.catalogue import entry_type
+from service.domain.model import DataEntrySource
 
 YEAR = 2025
 USER_ID = 302_417
@@ -105,7 +105,7 @@ class University:
     entries: int
 
 
-async def found(engine: AsyncEngine) -> University:
+async def seed(engine: AsyncEngine) -> University:
     """Fill the host's tables of a migrated, empty database."""
     random = Random(YEAR)
     async with engine.begin() as conn:

@@ -7,14 +7,14 @@ from time import monotonic
 import structlog
 from aiokafka import TopicPartition
 
-from service.errors import UploadError
+from service.domain.errors import UploadError
 
 log = structlog.get_logger(__name__)
 
 GLANCE = 0.5
 """Seconds after which a lane that waits looks again whether the breaker has closed."""
 
-Mended = Callable[[], Awaitable[bool]]
+RecoveryProbe = Callable[[], Awaitable[bool]]
 """Asks whether the fault is gone, without trying a job on it."""
 
 
@@ -30,14 +30,14 @@ class Breaker:
         self.opened_at: datetime | None = None
         self._probe_pause = probe_pause
         self._next_probe = 0.0
-        self._mended: Mended | None = None
+        self._mended: RecoveryProbe | None = None
         self._held: set[TopicPartition] = set()
 
     @property
     def is_open(self) -> bool:
         return self.error is not None
 
-    def open(self, partition: TopicPartition, error: UploadError, mended: Mended | None = None) -> None:
+    def open(self, partition: TopicPartition, error: UploadError, mended: RecoveryProbe | None = None) -> None:
         """Hold all partitions for a failure of this one's next record. The first is an alert, its repeats are not.
 
         Where it can be asked whether the fault is `mended`, that is the probe; else a job is.
@@ -50,12 +50,12 @@ class Breaker:
             log.critical("breaker_opened", code=error.code, message=error.message)
         self.error = error
 
-    def settled(self, partition: TopicPartition) -> None:
+    def record_finished(self, partition: TopicPartition) -> None:
         """A record of this partition is dealt with: the next probe need not wait, and after the last one none is."""
         self._next_probe = 0.0
         self._forget({partition})
 
-    def assigned(self, topic: str, partitions: Collection[TopicPartition]) -> None:
+    def partitions_assigned(self, topic: str, partitions: Collection[TopicPartition]) -> None:
         """Forget what was held on partitions of a topic that are another worker's now."""
         self._forget({held for held in self._held if held.topic == topic and held not in partitions})
 
@@ -70,7 +70,7 @@ class Breaker:
         self.error = self.opened_at = self._mended = None
         self._held.clear()
 
-    async def enter(self, topic: str, wait: Callable[[float], Awaitable[bool]]) -> bool:
+    async def wait_until_closed(self, topic: str, wait: Callable[[float], Awaitable[bool]]) -> bool:
         """Return at once while closed; else after a wait, one caller in each pause, as a probe.
 
         False where `wait` says to give up.

@@ -2,13 +2,13 @@
 
 from faststream.kafka import KafkaMessage
 
-from service.domain import ProviderType
-from service.handlers.desk import Desk
+from service.domain.model import ProviderType
+from service.handlers.subscriptions import Subscriptions
 
 
-def register(desk: Desk) -> None:
+def register(subscriptions: Subscriptions) -> None:
     """Subscribe to the topic of external integrations. Every row names its unit."""
 
-    @desk.subscriber(ProviderType.EXTERNAL_INTEGRATION)
+    @subscriptions.subscriber(ProviderType.EXTERNAL_INTEGRATION)
     async def external_integration(message: KafkaMessage) -> None:
-        await desk.settle(ProviderType.EXTERNAL_INTEGRATION, message)
+        await subscriptions.dispatch(ProviderType.EXTERNAL_INTEGRATION, message)

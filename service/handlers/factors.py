@@ -2,13 +2,13 @@
 
 from faststream.kafka import KafkaMessage
 
-from service.domain import ProviderType
-from service.handlers.desk import Desk
+from service.domain.model import ProviderType
+from service.handlers.subscriptions import Subscriptions
 
 
-def register(desk: Desk) -> None:
+def register(subscriptions: Subscriptions) -> None:
     """Subscribe to the topic of factors."""
 
-    @desk.subscriber(ProviderType.FACTORS)
+    @subscriptions.subscriber(ProviderType.FACTORS)
     async def factors(message: KafkaMessage) -> None:
-        await desk.settle(ProviderType.FACTORS, message)
+        await subscriptions.dispatch(ProviderType.FACTORS, message)

@@ -2,17 +2,17 @@
 
 from faststream.kafka import KafkaMessage
 
-from service.domain import ProviderType
-from service.handlers.desk import Desk
+from service.domain.model import ProviderType
+from service.handlers.subscriptions import Subscriptions
 
 
-def register(desk: Desk) -> None:
+def register(subscriptions: Subscriptions) -> None:
     """Subscribe to both per-year topics. Every row names its unit; see `apply` for what is replaced."""
 
-    @desk.subscriber(ProviderType.CSV_MODULE_PER_YEAR)
+    @subscriptions.subscriber(ProviderType.CSV_MODULE_PER_YEAR)
     async def csv_module_per_year(message: KafkaMessage) -> None:
-        await desk.settle(ProviderType.CSV_MODULE_PER_YEAR, message)
+        await subscriptions.dispatch(ProviderType.CSV_MODULE_PER_YEAR, message)
 
-    @desk.subscriber(ProviderType.API_MODULE_PER_YEAR)
+    @subscriptions.subscriber(ProviderType.API_MODULE_PER_YEAR)
     async def api_module_per_year(message: KafkaMessage) -> None:
-        await desk.settle(ProviderType.API_MODULE_PER_YEAR, message)
+        await subscriptions.dispatch(ProviderType.API_MODULE_PER_YEAR, message)

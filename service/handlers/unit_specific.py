@@ -2,17 +2,17 @@
 
 from faststream.kafka import KafkaMessage
 
-from service.domain import ProviderType
-from service.handlers.desk import Desk
+from service.domain.model import ProviderType
+from service.handlers.subscriptions import Subscriptions
 
 
-def register(desk: Desk) -> None:
+def register(subscriptions: Subscriptions) -> None:
     """Subscribe to both unit-specific topics. They delete nothing, and are never superseded."""
 
-    @desk.subscriber(ProviderType.CSV_MODULE_UNIT_SPECIFIC)
+    @subscriptions.subscriber(ProviderType.CSV_MODULE_UNIT_SPECIFIC)
     async def csv_module_unit_specific(message: KafkaMessage) -> None:
-        await desk.settle(ProviderType.CSV_MODULE_UNIT_SPECIFIC, message)
+        await subscriptions.dispatch(ProviderType.CSV_MODULE_UNIT_SPECIFIC, message)
 
-    @desk.subscriber(ProviderType.API_MODULE_UNIT_SPECIFIC)
+    @subscriptions.subscriber(ProviderType.API_MODULE_UNIT_SPECIFIC)
     async def api_module_unit_specific(message: KafkaMessage) -> None:
-        await desk.settle(ProviderType.API_MODULE_UNIT_SPECIFIC, message)
+        await subscriptions.dispatch(ProviderType.API_MODULE_UNIT_SPECIFIC, message)

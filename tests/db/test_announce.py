@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.announce import sweep
 from service.db.ledger import lock_unannounced
-from service.domain import Position, Record
-from service.errors import BrokerAway, FileGone
+from service.domain.errors import BrokerAway, FileGone
+from service.domain.model import Position, Record
+from service.jobs.outbox import announce_forgotten
 from tests.support.jobs import CSV_PER_YEAR, Jobs, event_of, ledger, purchases
 from tests.support.university import BIOLOGY, PHYSICS, University
 
@@ -28,12 +28,14 @@ async def unannounced(jobs: Jobs, *job_ids: int) -> list[Record]:
     broker = DeadBroker()
     for job_id in job_ids:
         with pytest.raises(BrokerAway):
-            await Jobs(jobs.way.engine, jobs.root, broker).run(CSV_PER_YEAR, purchases(PHYSICS), job_id=job_id)
+            await Jobs(jobs.processor.engine, jobs.root, broker).run(CSV_PER_YEAR, purchases(PHYSICS), job_id=job_id)
     return broker.asked
 
 
 async def swept(jobs: Jobs, after: timedelta = timedelta()) -> int:
-    return await sweep(jobs.way.engine, jobs.way.publish, topic="uploads.completed", after=after)
+    return await announce_forgotten(
+        jobs.processor.engine, jobs.processor.publish, topic="uploads.completed", after=after
+    )
 
 
 async def test_an_event_is_a_cloud_event_with_an_id_of_its_jobs_own(jobs: Jobs) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import text
 
-from service.domain import ProviderType, Record
-from service.errors import JobIdConflict
+from service.domain.errors import JobIdConflict
+from service.domain.model import ProviderType, Record
 from tests.support.any_jobs import Again, Clash, Step, Submitted, Typed, stories
 from tests.support.factors import Factor as StoredFactor
 from tests.support.factors import put_factor, stored_factors

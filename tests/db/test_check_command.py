@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from service.cli.preview import reading_engine
-from service.domain import DataEntrySource
+from service.domain.model import DataEntrySource
+from service.jobs.preview import reading_engine
 from service.settings import DatabaseSettings
 from tests.support.command import Ran, run, uploads
 from tests.support.factors import STUDENT, Factor, put_factor

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from service.domain import SOURCES, ProviderType
+from service.domain.model import SOURCES, ProviderType
 from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, CSV_UNIT, EXTERNAL, Event, Jobs, purchase
 from tests.support.university import PHYSICS, UNITS, University
 

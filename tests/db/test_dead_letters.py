@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import orjson
 import pytest
 
-from service.db import letter_actions
+from service.db import audit
 from service.dead_letters.letter import Replay, own_headers
-from service.dead_letters.replay import ForeignTopic, Pace, take_back
+from service.dead_letters.replay import ForeignTopic, Pace, end_abandoned_claims
 from service.dead_letters.verdict import Finding, Verdict
-from service.domain import DataEntrySource, LetterState, Position, Record
-from service.errors import BrokerAway
+from service.domain.errors import BrokerAway
+from service.domain.model import DataEntrySource, LetterState, Position, Record
 from tests.support.jobs import API_PER_YEAR, API_UNIT, CSV_PER_YEAR, FACTORS, Jobs, purchase, purchases
 from tests.support.letters import PostOffice
 from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, University
@@ -200,13 +200,13 @@ async def test_a_letter_that_was_sent_meanwhile_is_not_sent_once_more(office: Po
 async def test_a_claim_is_taken_back_once_its_operator_must_be_dead(office: PostOffice) -> None:
     letter = await parked_without_file(office, PHYSICS)
     await _die_after_claim(office, letter)
-    assert await take_back(office.engine, actor="bob") == {}
+    assert await end_abandoned_claims(office.engine, actor="bob") == {}
     await _let_pass(office, timedelta(minutes=6))
-    assert await take_back(office.engine, actor="bob") == {letter: "open"}
+    assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "open"}
     opened = await office.letter(letter)
     assert (opened.state, opened.state_by, opened.state_reason) == ("open", "bob", "claim abandoned by ann")
     async with office.engine.connect() as conn:
-        (action,) = await letter_actions.history(conn, letter)
+        (action,) = await audit.actions_on_letter(conn, letter)
     assert (action.actor, action.action, action.outcome) == ("bob", "take-back", {"letters": {str(letter): "open"}})
 
 
@@ -215,7 +215,7 @@ async def test_a_claim_of_a_quarantined_letter_is_taken_back_into_quarantine(off
     await office.execute("UPDATE dead_letters SET replay_count = 3, state = 'quarantined'")
     await _die_after_claim(office, letter)
     await _let_pass(office, timedelta(minutes=6))
-    assert await take_back(office.engine, actor="bob") == {letter: "quarantined"}
+    assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "quarantined"}
 
 
 async def test_an_abandoned_claim_whose_job_has_begun_counts_as_sent(office: PostOffice) -> None:
@@ -223,7 +223,7 @@ async def test_an_abandoned_claim_whose_job_has_begun_counts_as_sent(office: Pos
     await _die_after_claim(office, letter)
     await _let_pass(office, timedelta(minutes=6))
     await office.execute("UPDATE upload_jobs SET started_at = now()")
-    assert await take_back(office.engine, actor="bob") == {letter: "sent"}
+    assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "sent"}
 
 
 async def test_a_letter_that_was_sent_after_all_has_failed_even_if_its_claim_was_taken_back(office: PostOffice) -> None:

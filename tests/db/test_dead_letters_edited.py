@@ -7,15 +7,15 @@ from uuid import UUID
 import orjson
 import pytest
 
-from service.db import letter_actions
+from service.contract.messages import parse_job
+from service.db import audit
+from service.db.dead_letters import Filter, count_by_code, find_letters
 from service.db.job_ids import draw_job_id
-from service.db.letters import Filter, find, group
-from service.dead_letters.audit import Deed, audited
-from service.dead_letters.discard import discard
-from service.dead_letters.edit import copy, draft, send_copy
-from service.dead_letters.select import NoSuchLetter, select
-from service.domain import DataEntrySource, LetterState, Outcome, ProviderType
-from service.messages import parse
+from service.dead_letters.audit import OperatorAction, audited
+from service.dead_letters.discard import discard_letters
+from service.dead_letters.edit import copy_message, draft_copy, send_copy
+from service.dead_letters.select import NoSuchLetter, select_letters
+from service.domain.model import DataEntrySource, LetterState, Outcome, ProviderType
 from tests.support.jobs import CSV_PER_YEAR, CSV_UNIT, FACTORS, Jobs, purchase
 from tests.support.letters import PostOffice
 from tests.support.university import PHYSICS, University
@@ -46,10 +46,10 @@ async def send_edited(office: PostOffice, letter_id: UUID, **changes: Any) -> in
     assert original is not None
     async with office.engine.begin() as conn:
         job_id = await draw_job_id(conn)
-    value = copy(draft(original, changes), job_id)
+    value = copy_message(draft_copy(original, changes), job_id)
     provider_type = office.topics.provider_type(letter.original_topic)
     assert provider_type is not None
-    assert await send_copy(office.sender(), letter, original, value, parse(provider_type, value))
+    assert await send_copy(office.sender(), letter, original, value, parse_job(provider_type, value))
     return job_id
 
 
@@ -128,15 +128,15 @@ async def test_a_copy_to_another_type_goes_to_the_partition_of_its_own_scope(off
 
 async def test_discarded_letters_are_never_replayed(office: PostOffice) -> None:
     letter = await office.letter(await parked(office))
-    async with audited(office.engine, Deed("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]) as report:
-        await discard(office.engine, [letter], report, by="ann", reason="a test")
+    async with audited(office.engine, OperatorAction("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]) as report:
+        await discard_letters(office.engine, [letter], report, by="ann", reason="a test")
     gone = await office.letter(letter.id)
     assert (gone.state, gone.state_by, gone.state_reason) == ("discarded", "ann", "a test")
     assert (await office.replay()).letters == {}
     with pytest.raises(NoSuchLetter, match=r"is discarded by ann since .* expected one that is open"):
         await office.replay(letter.id)
     async with office.engine.connect() as conn:
-        (action,) = await letter_actions.history(conn, letter.id)
+        (action,) = await audit.actions_on_letter(conn, letter.id)
     assert (action.actor, action.filter, action.reason) == ("ann", {"jobs": [1]}, "a test")
     assert action.outcome == {"letters": {"discarded": [str(letter.id)]}, "stopped": None}
 
@@ -144,8 +144,8 @@ async def test_discarded_letters_are_never_replayed(office: PostOffice) -> None:
 async def test_a_letter_that_was_sent_meanwhile_is_not_discarded(office: PostOffice) -> None:
     letter = await office.letter(await parked(office))
     await office.replay(force=True)
-    async with audited(office.engine, Deed("ann", "discard"), [letter.id]) as report:
-        await discard(office.engine, [letter], report, by="ann", reason="a test")
+    async with audited(office.engine, OperatorAction("ann", "discard"), [letter.id]) as report:
+        await discard_letters(office.engine, [letter], report, by="ann", reason="a test")
     assert report.letters == {"taken": [letter.id]}
     assert await office.state(letter.id) == "sent"
 
@@ -153,12 +153,12 @@ async def test_a_letter_that_was_sent_meanwhile_is_not_discarded(office: PostOff
 async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_it(office: PostOffice) -> None:
     letter = await parked(office)
 
-    async def history() -> list[letter_actions.Action]:
+    async def history() -> list[audit.Action]:
         async with office.engine.connect() as conn:
-            return await letter_actions.history(conn, letter)
+            return await audit.actions_on_letter(conn, letter)
 
     with pytest.raises(KeyboardInterrupt):
-        async with audited(office.engine, Deed("ann", "replay", None, "why"), [letter]) as report:
+        async with audited(office.engine, OperatorAction("ann", "replay", None, "why"), [letter]) as report:
             (action,) = await history()
             assert (action.outcome, action.reason) == (None, "why")
             report.note("sent", letter)
@@ -211,7 +211,7 @@ async def test_letters_are_counted_by_code_and_state(office: PostOffice) -> None
     await office.park(CSV_PER_YEAR, b"{")
     await office.execute("UPDATE dead_letters SET state = 'sent', parked_at = '2020-01-01Z' WHERE job_id = 1")
     async with office.engine.connect() as conn:
-        first, second = await group(conn, Filter())
+        first, second = await count_by_code(conn, Filter())
     assert (first.code, first.count, first.states) == ("file_gone", 2, {"open": 1, "sent": 1})
     assert first.oldest == datetime(2020, 1, 1, tzinfo=UTC) < first.newest
     assert (second.code, second.count) == ("not_json", 1)
@@ -222,11 +222,11 @@ async def test_an_id_that_is_nobodys_or_several_letters_is_refused(office: PostO
     async with office.engine.connect() as conn:
         for given, said in (("zzzz", "none that begins"), ("ab", "too short")):
             with pytest.raises(NoSuchLetter, match=said):
-                await select(conn, Filter(ids=(given,)))
+                await select_letters(conn, Filter(ids=(given,)))
     await office.execute("UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000001'")
     await parked(office)
     await office.execute("UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000002' WHERE job_id = 2")
     async with office.engine.connect() as conn:
         with pytest.raises(NoSuchLetter, match="several"):
-            await select(conn, Filter(ids=("abcd",)))
-        assert len(await find(conn, Filter(ids=("ABCD".lower(),)))) == 2
+            await select_letters(conn, Filter(ids=("abcd",)))
+        assert len(await find_letters(conn, Filter(ids=("ABCD".lower(),)))) == 2

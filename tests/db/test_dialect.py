@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from service.domain import SOURCES
+from service.domain.model import SOURCES
 from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, FACTORS, Event, Jobs, codes, csv_of
 from tests.support.university import PHYSICS, University
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from service.domain import SOURCES
-from service.errors import SchemaViolation
+from service.domain.errors import SchemaViolation
+from service.domain.model import SOURCES
 from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, EXTERNAL, Jobs, codes, csv_of, purchase, purchases
 from tests.support.university import BIOLOGY, PHYSICS, University
 

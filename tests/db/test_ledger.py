@@ -5,8 +5,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from service.db.engine import create_engine
-from service.domain import SOURCES, ProviderType
-from service.errors import FileGone, JobIdConflict, JobIdTooLarge
+from service.domain.errors import FileGone, JobIdConflict, JobIdTooLarge
+from service.domain.model import SOURCES, ProviderType
 from tests.support.jobs import (
     API_PER_YEAR,
     CSV_PER_YEAR,

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from service.domain import SOURCES, DataEntrySource
+from service.domain.model import SOURCES, DataEntrySource
 from tests.support.jobs import API_UNIT, CSV_PER_YEAR, CSV_UNIT, Event, Jobs, codes
 from tests.support.jobs import member as a_member
 from tests.support.university import BIOLOGY, PHYSICS, USER_MANUAL, University

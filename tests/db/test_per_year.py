@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.domain import SOURCES, ProviderType
+from service.domain.model import SOURCES, ProviderType
 from tests.support.jobs import (
     API_PER_YEAR,
     CSV_PER_YEAR,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.domain import SOURCES, DataEntrySource, ProviderType
+from service.domain.model import SOURCES, DataEntrySource, ProviderType
 from tests.support.jobs import (
     API_UNIT,
     CSV_PER_YEAR,

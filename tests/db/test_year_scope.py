@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.domain import SOURCES, ProviderType
+from service.domain.model import SOURCES, ProviderType
 from tests.support.jobs import (
     API_PER_YEAR,
     CSV_PER_YEAR,

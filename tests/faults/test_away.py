@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.demo.postgres import EmbeddedPostgres
-from service.domain import ProviderType
+from service.domain.model import ProviderType
 from service.settings import RetrySettings
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured

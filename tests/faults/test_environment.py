@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from service.db.migrate import upgrade
 from service.demo.postgres import EmbeddedPostgres
-from service.domain import ProviderType
+from service.domain.model import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.parts import Kafka

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import FileGone, StoreAway, StoreRefuses, UrlRefused
-from service.prepare.https import HttpsHosts
-from service.prepare.store import Store
+from service.domain.errors import FileGone, StoreAway, StoreRefuses, UrlRefused
+from service.files.https import HttpsHosts
+from service.files.store import FileStore
 from tests.support.files import CSV, local_store
 from tests.support.http_source import certificate, http_source, never_ends, serves, serving, status
 from tests.support.s3 import make_bucket, s3_server, s3_settings
@@ -36,14 +36,14 @@ async def test_a_root_that_is_not_mounted_is_no_missing_file(tmp_path: Path) -> 
 async def test_the_size_of_an_object_is_that_in_the_bucket(tmp_path: Path) -> None:
     with s3_server() as endpoint:
         make_bucket(endpoint, "uploads")
-        store = Store.of(s3_settings(endpoint, "s3://uploads/pre%20fix"))
+        store = FileStore.of(s3_settings(endpoint, "s3://uploads/pre%20fix"))
         (tmp_path / "source").write_bytes(CSV)
-        await store.write(store.under_root("Geräte.csv"), tmp_path / "source")
-        assert await store.size(store.resolve(store.under_root("Geräte.csv"))) == len(CSV)
+        await store.write(store.url_under_root("Geräte.csv"), tmp_path / "source")
+        assert await store.size(store.resolve(store.url_under_root("Geräte.csv"))) == len(CSV)
         with pytest.raises(FileGone):
-            await store.size(store.resolve(store.under_root("gone.csv")))
+            await store.size(store.resolve(store.url_under_root("gone.csv")))
     with pytest.raises(StoreAway):
-        await store.size(store.resolve(store.under_root("Geräte.csv")))
+        await store.size(store.resolve(store.url_under_root("Geräte.csv")))
 
 
 async def test_the_size_at_an_https_host_is_what_it_announces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from service.errors import FileGone, TooLarge, UrlRefused
-from service.prepare.store import Store
+from service.domain.errors import FileGone, TooLarge, UrlRefused
+from service.files.store import FileStore
 from service.settings import StorageSettings
 from tests.support import http_source as web
 from tests.support.files import CSV, claim, error_of, fetched, listing, local_store
@@ -34,7 +34,7 @@ async def test_a_symbolic_link_out_of_the_root_is_refused(target: str, tmp_path:
     (tmp_path / "outside.csv").write_bytes(CSV)
     (root / "link.csv").symlink_to(target)
     store = local_store(root)
-    assert isinstance(await error_of(claim(store.under_root("link.csv")), store, spools), UrlRefused)
+    assert isinstance(await error_of(claim(store.url_under_root("link.csv")), store, spools), UrlRefused)
 
 
 async def test_a_linked_folder_out_of_the_root_is_neither_read_nor_written(tmp_path: Path, spools: Path) -> None:
@@ -44,9 +44,9 @@ async def test_a_linked_folder_out_of_the_root_is_neither_read_nor_written(tmp_p
     (outside / "a.csv").write_bytes(CSV)
     (root / "folder").symlink_to(outside)
     store = local_store(root)
-    assert isinstance(await error_of(claim(store.under_root("folder/a.csv")), store, spools), UrlRefused)
+    assert isinstance(await error_of(claim(store.url_under_root("folder/a.csv")), store, spools), UrlRefused)
     with pytest.raises(UrlRefused):
-        await store.write(store.under_root("folder/b.csv"), outside / "a.csv")
+        await store.write(store.url_under_root("folder/b.csv"), outside / "a.csv")
     assert listing(outside) == ["a.csv"]
 
 
@@ -58,13 +58,13 @@ async def test_links_within_the_root_and_a_linked_root_are_fine(tmp_path: Path, 
     root = tmp_path / "root"
     root.symlink_to(real)
     store = local_store(root)
-    assert await fetched(claim(store.under_root("link.csv")), store, spools) == CSV
+    assert await fetched(claim(store.url_under_root("link.csv")), store, spools) == CSV
 
 
 async def test_a_link_to_itself_is_a_file_that_is_gone(tmp_path: Path, spools: Path) -> None:
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     store = local_store(tmp_path)
-    assert isinstance(await error_of(claim(store.under_root("loop.csv")), store, spools), FileGone)
+    assert isinstance(await error_of(claim(store.url_under_root("loop.csv")), store, spools), FileGone)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_a_link_to_itself_is_a_file_that_is_gone(tmp_path: Path, spools: P
     ],
 )
 async def test_a_secret_in_a_refused_url_is_never_repeated(url: str, tmp_path: Path, spools: Path) -> None:
-    store = Store.of(StorageSettings(root=f"file://{tmp_path}", https_hosts=("files.example.org",)))
+    store = FileStore.of(StorageSettings(root=f"file://{tmp_path}", https_hosts=("files.example.org",)))
     error = await error_of(claim(url), store, spools)
     assert isinstance(error, UrlRefused)
     assert SECRET not in "".join(traceback.format_exception(error))
@@ -94,7 +94,7 @@ async def test_the_stores_own_secret_is_in_no_error(tmp_path: Path, spools: Path
     with web.http_source() as endpoint:
         for code in (400, 403, 404, 503):
             endpoint.add(f"/uploads/{code}.csv", web.status(code))
-        store = Store.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
+        store = FileStore.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
         for code in (400, 403, 404, 503):
             error = await error_of(claim(f"s3://uploads/{code}.csv"), store, spools)
             assert "planted" not in "".join(traceback.format_exception(error))
@@ -109,7 +109,7 @@ BOMBS = {
 FETCH = """
 import asyncio, resource, sys
 from pathlib import Path
-from service.errors import TooLarge
+from service.domain.errors import TooLarge
 from tests.support.files import claim, fetched, local_store
 
 root = Path(sys.argv[1])
@@ -145,7 +145,7 @@ async def test_a_bomb_is_refused_by_its_ratio_before_it_fills_the_disk(tmp_path:
     stored = gzip.compress(bytes(50 * 2**20))
     (tmp_path / "a.csv").write_bytes(stored)
     store = local_store(tmp_path)
-    file = claim(store.under_root("a.csv"), stored, content_encoding="gzip")
+    file = claim(store.url_under_root("a.csv"), stored, content_encoding="gzip")
     error = await error_of(file, store, spools)
     assert isinstance(error, TooLarge)
     assert str(200 * len(stored)) in error.message
@@ -157,7 +157,7 @@ async def test_the_event_loop_goes_on_while_a_large_file_is_unpacked(tmp_path: P
     assert len(stored) < 2**20
     (tmp_path / "a.csv").write_bytes(stored)
     store = local_store(tmp_path)
-    file = claim(store.under_root("a.csv"), stored, content_encoding="gzip")
+    file = claim(store.url_under_root("a.csv"), stored, content_encoding="gzip")
     ticks = 0
 
     async def tick() -> None:

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from service.crash import POINTS
-from service.domain import ProviderType
+from service.domain.model import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.load import Upload

@@ -11,9 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy import text
 
-from service.broker import RECORD_BYTES, connection
-from service.dead_letters.guard import resume
-from service.domain import ProviderType
+from service.dead_letters.guard import resume_parking
+from service.domain.model import ProviderType
+from service.kafka.connection import connection_options
+from service.kafka.topic_admin import RECORD_BYTES
 from tests.faults.report import Measured
 from tests.support.trial import Trial
 from tests.support.until import until
@@ -61,7 +62,7 @@ async def test_nothing_but_poison_stops_at_the_guard_and_drops_nothing(
             await until(lambda parked=parked: _has_parked(trial, parked), within=30, what=f"{parked} are parked")
             if parked < poison:
                 await _stops(trial, worker, parked)
-                await resume(trial.university.engine, by="a person")
+                await resume_parking(trial.university.engine, by="a person")
         await trial.drained(within=30)
     findings = await trial.examine()
     measured.round(findings)
@@ -111,7 +112,7 @@ async def test_a_dead_letter_topic_that_refuses_holds_the_offset(trial: Trial, m
 @pytest.mark.full
 @pytest.mark.fault("F10")
 async def test_a_record_too_large_for_the_dead_letter_topic_is_held(trial: Trial, measured: Measured) -> None:
-    await _limit(trial, trial.client.topics.jobs(CSV_PER_YEAR), 2**22)
+    await _limit(trial, trial.client.topics.job_topic(CSV_PER_YEAR), 2**22)
     await trial.send_value(CSV_PER_YEAR, b"x" * (2**21 + 2**19), key=b"one partition")
     await trial.send(trial.load.upload(CSV_PER_YEAR), key=b"one partition")
     await _held_until(trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**22))
@@ -142,7 +143,7 @@ def _says(worker: Process, event: str) -> bool:
 
 async def _limit(trial: Trial, topic: str, size: int) -> None:
     """Let a topic take records up to this size."""
-    admin = AIOKafkaAdminClient(**connection(trial.settings.kafka))
+    admin = AIOKafkaAdminClient(**connection_options(trial.settings.kafka))
     await admin.start()
     try:
         config = {"max.message.bytes": str(size)}

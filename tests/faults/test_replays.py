@@ -14,7 +14,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from service.domain import ProviderType
+from service.domain.model import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.load import Upload
@@ -155,4 +155,4 @@ async def _rows(trial: Trial, query: Any) -> list[Any]:
 
 async def _deliveries(trial: Trial) -> int:
     """Records of the topic whose jobs were parked at first: the originals, and what operators sent."""
-    return len(await records_of(trial.settings.kafka, [trial.client.topics.jobs(CSV_PER_YEAR)]))
+    return len(await records_of(trial.settings.kafka, [trial.client.topics.job_topic(CSV_PER_YEAR)]))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from service.errors import FileGone, StoreAway, StoreRefuses, UploadError, UrlRefused, WrongSize
-from service.prepare.fetch import fetch
-from service.prepare.https import HttpsHosts
-from service.prepare.store import Store
+from service.domain.errors import FileGone, StoreAway, StoreRefuses, UploadError, UrlRefused, WrongSize
+from service.files.fetch import fetch_file
+from service.files.https import HttpsHosts
+from service.files.store import FileStore
 from service.settings import LimitSettings
 from tests.support import http_source as web
 from tests.support.files import CSV, NOW, claim, error_of, fetched, listing, local_store
@@ -40,7 +40,7 @@ def spools(tmp_path: Path) -> Path:
     return spools
 
 
-def store_for(host: HttpSource, root: Path, timeout: float = 20.0) -> Store:
+def store_for(host: HttpSource, root: Path, timeout: float = 20.0) -> FileStore:
     """A store that may read from this host, although it is at a private address."""
     return local_store(root, HttpsHosts((), private=(host.host,), timeout=timeout), timeout)
 
@@ -142,7 +142,7 @@ async def test_a_cancelled_fetch_leaves_no_spool(host: HttpSource, tmp_path: Pat
     began = asyncio.Event()
 
     async def fetching() -> None:
-        fetched = fetch(
+        fetched = fetch_file(
             claim(url, data),
             store_for(host, tmp_path),
             LimitSettings(),
@@ -170,7 +170,7 @@ async def test_an_object_stores_answer_is_told_by_its_kind(
 ) -> None:
     with web.http_source() as endpoint:
         endpoint.add("/uploads/a.csv", web.status(code))
-        store = Store.of(s3_settings(endpoint.base, "s3://uploads"))
+        store = FileStore.of(s3_settings(endpoint.base, "s3://uploads"))
         assert isinstance(await error_of(claim("s3://uploads/a.csv"), store, spools), kind)
 
 
@@ -178,7 +178,7 @@ async def test_an_object_stores_answer_is_told_by_its_kind(
 async def test_an_object_store_in_trouble_is_away(answer: Any, spools: Path) -> None:
     with web.http_source() as endpoint:
         endpoint.add("/uploads/a.csv", answer)
-        store = Store.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
+        store = FileStore.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
         began = time.monotonic()
         assert isinstance(await error_of(claim("s3://uploads/a.csv", bytes(2**20)), store, spools), StoreAway)
         assert time.monotonic() - began < 10
@@ -188,21 +188,21 @@ async def test_an_object_store_that_takes_a_file_and_never_answers_is_away(tmp_p
     (tmp_path / "source").write_bytes(bytes(40 * 2**20))
     with web.http_source() as endpoint:
         endpoint.add("/uploads/rejected/8123.csv", web.stalls(CSV))
-        store = Store.of(s3_settings(endpoint.base, "s3://uploads", timeout=0.5))
+        store = FileStore.of(s3_settings(endpoint.base, "s3://uploads", timeout=0.5))
         began = time.monotonic()
         with pytest.raises(StoreAway):
-            await store.write(store.under_root("rejected/8123.csv"), tmp_path / "source")
+            await store.write(store.url_under_root("rejected/8123.csv"), tmp_path / "source")
         assert time.monotonic() - began < 10
 
 
 async def test_an_object_stores_trouble_is_named_in_few_words(spools: Path) -> None:
     with web.http_source() as endpoint:
         endpoint.add("/uploads/a.csv", web.status(503))
-        store = Store.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
+        store = FileStore.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
         error = await error_of(claim("s3://uploads/a.csv"), store, spools)
         assert error.detail == ("s3://uploads/a.csv: Server returned non-2xx status code: 503 Service Unavailable.")
 
 
 async def test_an_object_store_that_is_not_there_is_away(spools: Path) -> None:
-    store = Store.of(s3_settings("http://127.0.0.1:1", "s3://uploads", timeout=1.0))
+    store = FileStore.of(s3_settings("http://127.0.0.1:1", "s3://uploads", timeout=1.0))
     assert isinstance(await error_of(claim("s3://uploads/a.csv"), store, spools), StoreAway)

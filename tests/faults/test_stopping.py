@@ -7,8 +7,8 @@ import time
 import pytest
 from sqlalchemy import text
 
-from service.domain import ProviderType
-from service.handlers import desk
+from service.domain.model import ProviderType
+from service.handlers import subscriptions
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.apache import ApacheKafka
@@ -102,7 +102,7 @@ async def test_a_job_longer_than_the_poll_interval_is_done_once_while_others_joi
     trial: Trial, measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interval, longest = 3.0, 30.0
-    monkeypatch.setattr(desk, "POLL_MARGIN", interval - longest)
+    monkeypatch.setattr(subscriptions, "POLL_MARGIN", interval - longest)
     limits = trial.settings.limits.model_copy(update={"job_seconds": longest})
     impatient = trial.settings.model_copy(update={"limits": limits})
     await slow_down(trial, 3 * interval)

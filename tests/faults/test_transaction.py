@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.app import engine_of
-from service.domain import Outcome, ProviderType
+from service.domain.model import Outcome, ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.jobs import Jobs

@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from sqlalchemy import text
 
 from service.dead_letters.replay import ABANDONED
-from service.domain import DataEntrySource, ProviderType
+from service.domain.model import DataEntrySource, ProviderType
 from service.settings import Settings
 from tests.support.command import Ran, finished
 from tests.support.command import uploads as run
@@ -172,7 +172,7 @@ async def test_a_tombstone_and_undecodable_bytes_are_replayed_byte_for_byte(
     async with client(settings) as kafka, running(settings):
         for value, key in originals[:-1]:
             await park(kafka, university, value, key=key, headers=headers)
-        await asyncio.to_thread(produce_nothing, settings, kafka.topics.jobs(CSV_PER_YEAR), headers)
+        await asyncio.to_thread(produce_nothing, settings, kafka.topics.job_topic(CSV_PER_YEAR), headers)
         await parked(university, 4)
         await executed(settings, "replay", "--force")
         letters = await kafka.dead_letters(8)

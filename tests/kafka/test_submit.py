@@ -15,8 +15,8 @@ import zstandard
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy import text
 
-from service.broker import connection
-from service.domain import DataEntrySource
+from service.domain.model import DataEntrySource
+from service.kafka.connection import connection_options
 from service.settings import Settings
 from tests.support.command import Ran, finished, start
 from tests.support.files import listing
@@ -258,7 +258,7 @@ async def _read(out: asyncio.StreamReader | None, lines: list[str]) -> None:
 
 async def first_of(settings: Settings, topic: str) -> Any:
     """The first record of a topic."""
-    consumer = AIOKafkaConsumer(topic, **connection(settings.kafka), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(topic, **connection_options(settings.kafka), auto_offset_reset="earliest")
     await consumer.start()
     try:
         return await asyncio.wait_for(consumer.getone(), 30)

@@ -8,8 +8,8 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
-from service.domain import DataEntrySource, ProviderType
-from service.events import completion_id
+from service.contract.events import completion_id
+from service.domain.model import DataEntrySource, ProviderType
 from service.settings import Settings
 from tests.support.jobs import Jobs, bad_purchase, purchase, purchases
 from tests.support.university import BIOLOGY, PHYSICS, University

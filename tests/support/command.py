@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.cli import main
+from service.__main__ import main
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 import pytest
 
-from service.domain import FileRef
-from service.errors import UploadError
-from service.prepare.fetch import fetch
-from service.prepare.https import HttpsHosts
-from service.prepare.places import Directory
-from service.prepare.store import Store
+from service.domain.errors import UploadError
+from service.domain.model import FileRef
+from service.files.backends import DirectoryBackend
+from service.files.fetch import fetch_file
+from service.files.https import HttpsHosts
+from service.files.store import FileStore
 from service.settings import LimitSettings
 
 NOW = datetime(2026, 3, 18, 14, tzinfo=UTC)
@@ -25,10 +25,10 @@ def claim(url: str, data: bytes = CSV, **changes: Any) -> FileRef:
     return FileRef(**{"url": url, "size": len(data), "sha256": sha256(data).hexdigest(), **changes})
 
 
-def local_store(root: Path, hosts: HttpsHosts | None = None, timeout: float = 30.0) -> Store:
+def local_store(root: Path, hosts: HttpsHosts | None = None, timeout: float = 30.0) -> FileStore:
     """A store with its root at a directory, and maybe some https hosts."""
     hosts = hosts or HttpsHosts((), timeout=timeout)
-    return Store(f"file://{quote(str(root))}", Directory(root), hosts, timeout=timeout)
+    return FileStore(f"file://{quote(str(root))}", DirectoryBackend(root), hosts, timeout=timeout)
 
 
 def listing(directory: Path) -> list[str]:
@@ -36,15 +36,15 @@ def listing(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-async def fetched(file: FileRef, store: Store, directory: Path, **limits: Any) -> bytes:
+async def fetched(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> bytes:
     """What the spool holds, once it is fetched with these limits."""
-    async with fetch(file, store, LimitSettings(**limits), directory=directory, now=NOW) as spool:
+    async with fetch_file(file, store, LimitSettings(**limits), directory=directory, now=NOW) as spool:
         data = spool.path.read_bytes()
         assert spool.size == len(data)
         return data
 
 
-async def error_of(file: FileRef, store: Store, directory: Path, **limits: Any) -> UploadError:
+async def error_of(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> UploadError:
     """What fetching this raises; no spool may be left behind."""
     with pytest.raises(UploadError) as caught:
         await fetched(file, store, directory, **limits)
@@ -52,12 +52,12 @@ async def error_of(file: FileRef, store: Store, directory: Path, **limits: Any) 
     return caught.value
 
 
-async def read(store: Store, url: str) -> bytes:
+async def read(store: FileStore, url: str) -> bytes:
     """The bytes as stored."""
     return b"".join([chunk async for chunk in store.read(store.resolve(url))])
 
 
-class Desk:
+class Subscriptions:
     """A storage root with one file in it, and a directory to spool it in."""
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +69,7 @@ class Desk:
     def put(self, data: bytes, **changes: Any) -> FileRef:
         """The claim check of these bytes, which then lie in the root."""
         (self.root / "a.csv").write_bytes(data)
-        return claim(self.store.under_root("a.csv"), data, **changes)
+        return claim(self.store.url_under_root("a.csv"), data, **changes)
 
     async def fetched(self, file: FileRef, **limits: Any) -> bytes:
         """What the spool holds, once it is fetched with these limits."""

@@ -14,15 +14,15 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.announce import Publish
-from service.apply import Outbox
-from service.domain import Position, ProviderType, Record
-from service.errors import MemberTaken
-from service.messages import parse
-from service.prepare.prepare import Workshop
-from service.prepare.store import Store
+from service.contract.messages import parse_job
+from service.domain.errors import MemberTaken
+from service.domain.model import Position, ProviderType, Record
+from service.files.store import FileStore
+from service.jobs.outbox import Publish
+from service.jobs.prepare import PrepareDependencies
+from service.jobs.processor import JobContext, JobProcessor
+from service.jobs.transaction import EventRoute
 from service.settings import LimitSettings, StorageSettings
-from service.way import Journey, Way
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 CSV_UNIT = ProviderType.CSV_MODULE_UNIT_SPECIFIC
@@ -47,10 +47,10 @@ class Jobs:
         self.root = root
         self.published: list[Record] = []
         self._ids = count(1)
-        store = Store.of(StorageSettings(root=root.as_uri()))
-        workshop = Workshop(engine, store, LimitSettings())
-        outbox = Outbox("uploads.completed", "/carbon-uploads")
-        self.way = Way(engine, workshop, publish or self._publish, outbox, "uploads.progress", 60.0)
+        store = FileStore.of(StorageSettings(root=root.as_uri()))
+        dependencies = PrepareDependencies(engine, store, LimitSettings())
+        outbox = EventRoute("uploads.completed", "/carbon-uploads")
+        self.processor = JobProcessor(engine, dependencies, publish or self._publish, outbox, "uploads.progress", 60.0)
 
     async def run(self, provider_type: ProviderType, content: Content | None = None, **fields: Any) -> Event:
         """Submit one upload, and its event."""
@@ -81,13 +81,13 @@ class Jobs:
 
     async def deliver(self, provider_type: ProviderType, message: bytes, tries: int = 20) -> Record:
         """Take one message to its end, as a worker does: again where a member was taken meanwhile. Its event."""
-        job = parse(provider_type, message)
+        job = parse_job(provider_type, message)
         for _ in range(tries):
             try:
-                line = await self.way.go(job, Journey())
+                line = await self.processor.process(job, JobContext())
             except MemberTaken:
                 continue
-            await self.way.remember(line)
+            await self.processor.mark_announced(line)
             assert line.event is not None
             return line.event
         raise AssertionError(f"job {job.job_id} found a member taken {tries} times")

@@ -8,19 +8,19 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.db.letters import Filter, Letter, find
-from service.dead_letters.audit import Deed, Report, audited
+from service.contract.messages import job_id_of, parse_job
+from service.contract.topics import Topics
+from service.db.dead_letters import Filter, Letter, find_letters
+from service.dead_letters.audit import ActionReport, OperatorAction, audited
 from service.dead_letters.letter import Failure, Incoming
-from service.dead_letters.park import park
-from service.dead_letters.replay import Pace, Sender, replay
-from service.dead_letters.select import select
+from service.dead_letters.park import park_record
+from service.dead_letters.replay import Pace, Sender, replay_letters
+from service.dead_letters.select import select_letters
 from service.dead_letters.verdict import Judge, Judgement
-from service.domain import LetterState, Position, ProviderType, Record
-from service.errors import Poison
-from service.messages import job_id_of, parse
+from service.domain.errors import Poison
+from service.domain.model import LetterState, Position, ProviderType, Record
+from service.jobs.processor import JobContext
 from service.settings import LimitSettings
-from service.topics import Topics
-from service.way import Journey
 from tests.support.jobs import Jobs
 
 OPEN = (LetterState.OPEN,)
@@ -38,32 +38,32 @@ class PostOffice:
 
     @property
     def engine(self) -> Any:
-        return self.jobs.way.engine
+        return self.jobs.processor.engine
 
     def judge(self) -> Judge:
-        return Judge(self.engine, self.jobs.way.workshop.store, LimitSettings(), self.topics, self.read)
+        return Judge(self.engine, self.jobs.processor.dependencies.store, LimitSettings(), self.topics, self.read)
 
     async def deliver(self, record: Record) -> UUID | None:
         """Take one record as a worker does: to its job's end, or into a dead letter, whose id this is."""
         provider_type = self.topics.provider_type(record.topic)
         assert provider_type is not None
         self.offset += 1
-        now, job, journey = datetime.now(UTC), None, Journey()
+        now, job, context = datetime.now(UTC), None, JobContext()
         incoming = Incoming(record, 0, self.offset, now, record.topic, provider_type)
         try:
-            job = parse(provider_type, record.value)
-            await self.jobs.way.go(job, journey)
+            job = parse_job(provider_type, record.value)
+            await self.jobs.processor.process(job, context)
         except Poison as error:
-            known = {"modules": journey.modules_of(job)} if job else {"id_read": job_id_of(record.value)}
+            known = {"modules": context.modules_of(job)} if job else {"id_read": job_id_of(record.value)}
             failure = Failure(error, "prepare" if job else "decode", 1, now, now, job, **known)
-            assert await park(self.engine, self.publish, self.topics, "/test", incoming, failure)
+            assert await park_record(self.engine, self.publish, self.topics, "/test", incoming, failure)
             return incoming.dead_letter_id
         return None
 
-    async def park(self, provider_type: ProviderType, value: bytes | None, **record: Any) -> UUID:
+    async def park_record(self, provider_type: ProviderType, value: bytes | None, **record: Any) -> UUID:
         """Deliver a message that is poison; the letter that it becomes."""
         letter_id = await self.deliver(
-            Record(self.topics.jobs(provider_type), record.pop("key", b"k"), value, **record)
+            Record(self.topics.job_topic(provider_type), record.pop("key", b"k"), value, **record)
         )
         assert letter_id is not None, "it was to be parked"
         return letter_id
@@ -90,7 +90,7 @@ class PostOffice:
 
     async def letters(self, **chosen: Any) -> list[Letter]:
         async with self.engine.connect() as conn:
-            return await find(conn, Filter(**chosen))
+            return await find_letters(conn, Filter(**chosen))
 
     async def state(self, letter_id: UUID) -> str:
         return (await self.letter(letter_id)).state.value
@@ -106,17 +106,19 @@ class PostOffice:
     def sender(self, by: str = "me", action_id: int = 1) -> Sender:
         return Sender(self.engine, self.publish, self.topics, by, action_id)
 
-    async def replay(
+    async def replay_letters(
         self, *ids: UUID, by: str = "me", force: bool = False, pace: Pace | None = None, **chosen: Any
-    ) -> Report:
+    ) -> ActionReport:
         """Replay open letters as the command does."""
         wanted = Filter(ids=tuple(map(str, ids)), **{"states": OPEN, **chosen})
         async with self.engine.connect() as conn:
-            letters = await select(conn, wanted)
-        deed = Deed(by, "replay", {"ids": list(map(str, ids))})
-        async with audited(self.engine, deed, [letter.id for letter in letters]) as report:
+            letters = await select_letters(conn, wanted)
+        action = OperatorAction(by, "replay", {"ids": list(map(str, ids))})
+        async with audited(self.engine, action, [letter.id for letter in letters]) as report:
             sender = self.sender(by, report.action_id)
-            await replay(sender, self.judge(), letters, report, pace=pace or Pace(), force=force, tell=lambda *_: None)
+            await replay_letters(
+                sender, self.judge(), letters, report, pace=pace or Pace(), force=force, tell=lambda *_: None
+            )
         return report
 
     async def execute(self, statement: str, **values: Any) -> None:

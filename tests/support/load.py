@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from service.catalogue import entry_type
-from service.domain import SOURCES, UNIT_SPECIFIC, DataEntrySource, ProviderType
+from service.domain.catalogue import entry_type
+from service.domain.model import SOURCES, UNIT_SPECIFIC, DataEntrySource, ProviderType
 from tests.support.jobs import Jobs, bad_purchase, purchase
 from tests.support.university import UNITS, Scope, University
 

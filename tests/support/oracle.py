@@ -15,11 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.broker import connection
-from service.domain import Outcome
-from service.events import COMPLETED
+from service.contract.events import COMPLETED
+from service.contract.topics import Topics
+from service.domain.model import Outcome
+from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
-from service.topics import Topics
 from tests.support.load import Upload
 from tests.support.university import Scope
 
@@ -196,7 +196,7 @@ def _told(event: Mapping[str, Any], upload: Upload) -> tuple[int, int, int]:
 
 async def committed_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
     """Where every group has got to, by topic and partition."""
-    admin = AIOKafkaAdminClient(**connection(kafka))
+    admin = AIOKafkaAdminClient(**connection_options(kafka))
     await admin.start()
     try:
         found = [await admin.list_consumer_group_offsets(topic) for topic in Topics(kafka.topic_prefix).all_jobs]
@@ -225,7 +225,7 @@ async def records_of(kafka: KafkaSettings, topics: Sequence[str]) -> list[Record
 
 @asynccontextmanager
 async def _reading(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**connection(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**connection_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         yield consumer

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.db.engine import create_engine
-from service.domain import ProviderType
+from service.domain.model import ProviderType
 from service.settings import Settings
 from tests.support.jobs import Jobs
 from tests.support.load import Load, Upload

@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from service.catalogue import entry_type
-from service.domain import DataEntrySource
+from service.domain.catalogue import entry_type
+from service.domain.model import DataEntrySource
 
 PHYSICS, BIOLOGY, LIBRARY = "physics", "biology", "library"
 UNITS = (PHYSICS, BIOLOGY, LIBRARY)

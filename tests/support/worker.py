@@ -16,11 +16,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 
 from service.app import App, build_app
-from service.broker import connection, ensure_topics
+from service.contract.topics import Topics
 from service.demo.processes import free_port
-from service.domain import ProviderType
+from service.domain.model import ProviderType
+from service.kafka.connection import connection_options
+from service.kafka.topic_admin import ensure_topics
 from service.settings import Settings
-from service.topics import Topics
 from tests.support.until import until
 
 PARTITIONS = 3
@@ -146,7 +147,7 @@ class Client:
     ) -> Any:
         """Produce one record to the topic of a provider type; where it lies."""
         payload = orjson.dumps(value) if isinstance(value, dict) else value
-        return await self._producer.send_and_wait(self.topics.jobs(provider_type), payload, key=key, **more)
+        return await self._producer.send_and_wait(self.topics.job_topic(provider_type), payload, key=key, **more)
 
     async def read(self) -> None:
         """Take in what has arrived."""
@@ -183,8 +184,10 @@ class Client:
 
     async def committed(self, provider_type: ProviderType) -> dict[int, int]:
         """The committed offsets of a topic's group, by partition; partitions without one are left out."""
-        topic = self.topics.jobs(provider_type)
-        consumer = AIOKafkaConsumer(**connection(self._settings.kafka), group_id=topic, enable_auto_commit=False)
+        topic = self.topics.job_topic(provider_type)
+        consumer = AIOKafkaConsumer(
+            **connection_options(self._settings.kafka), group_id=topic, enable_auto_commit=False
+        )
         await consumer.start()
         try:
             offsets = {n: await consumer.committed(TopicPartition(topic, n)) for n in range(PARTITIONS)}
@@ -205,8 +208,10 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
         return False
 
     await until(created, within=30, what="the topics exist")
-    producer = AIOKafkaProducer(**connection(settings.kafka), acks="all", max_request_size=2**22)
-    consumer = AIOKafkaConsumer(**connection(settings.kafka), auto_offset_reset="earliest", enable_auto_commit=False)
+    producer = AIOKafkaProducer(**connection_options(settings.kafka), acks="all", max_request_size=2**22)
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings.kafka), auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await producer.start()
     await consumer.start()
     outgoing = (topics.completed, topics.progress, topics.dead_letter)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.catalogue import (
+from service.domain.catalogue import (
     ENTRY_TYPES,
     FACTOR_TYPES,
     MODULES,
@@ -17,7 +17,7 @@ from service.catalogue import (
     factor_type,
     module_name,
 )
-from service.errors import UnknownType
+from service.domain.errors import UnknownType
 
 # `name*` is required, `[low,high]` are the bounds of a number, `{…}` the values of a list, `=x` a default.
 EQUIPMENT = (

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from service.catalogue import ENTRY_TYPES, FACTOR_TYPES, UNIT, RowErrorCode, columns_of
-from service.catalogue.pages import page, template
-from service.prepare.check import EntryChecker, FactorChecker, Target
+from service.domain.catalogue import ENTRY_TYPES, FACTOR_TYPES, UNIT, RowErrorCode, columns_of
+from service.domain.catalogue.pages import page, template
+from service.rows.checker import EntryChecker, FactorChecker, RowTags
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_page_in_docs_is_the_one_that_the_declarations_give():
     assert (DOCS / "catalogue.md").read_text(encoding="utf-8") == page(), (
-        "the catalogue has changed: run `python -m service.catalogue.pages > docs/catalogue.md`"
+        "the catalogue has changed: run `python -m service.domain.catalogue.pages > docs/catalogue.md`"
     )
 
 
@@ -32,7 +32,7 @@ def test_the_template_of_an_entry_type_is_a_file_that_the_checker_accepts(kind, 
     header, *rows = csv.reader(template(kind, per_year=per_year).splitlines())
     assert header == [column.name for column in columns_of(kind, per_year=per_year)]
     place = {"units": {UNIT.example: (1, 2)}} if per_year else {"module": (2, 1)}
-    good, bad = EntryChecker(kind, header, Target(kind.id, 2025, 1, 1), **place).check(rows)
+    good, bad = EntryChecker(kind, header, RowTags(kind.id, 2025, 1, 1), **place).check(rows)
     assert (len(good), bad) == (1, [])
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from service.catalogue import entry_type, factor_type
-from service.prepare.check import EntryChecker, Target, missing_columns, repeated_columns
+from service.domain.catalogue import entry_type, factor_type
+from service.rows.checker import EntryChecker, RowTags, missing_columns, repeated_columns
 from tests.support.lines import entry
 
-TARGET = Target(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
+TARGET = RowTags(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
 UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
 PURCHASE = {
     "unit_institutional_id": "100",

@@ -4,7 +4,7 @@ from math import inf, nextafter
 
 import pytest
 
-from service.catalogue import (
+from service.domain.catalogue import (
     ENTRY_TYPES,
     FACTOR_TYPES,
     MAX_WHOLE,
@@ -15,7 +15,7 @@ from service.catalogue import (
     Number,
     columns_of,
 )
-from service.prepare.check import EntryChecker, FactorChecker, Target
+from service.rows.checker import EntryChecker, FactorChecker, RowTags
 
 KINDS = (*ENTRY_TYPES.values(), *FACTOR_TYPES.values())
 BOUNDED = [
@@ -54,7 +54,7 @@ def check(kind, **cells):
         row |= dict.fromkeys(kind.sum_at_most.columns, "")
     row |= cells
     if isinstance(kind, EntryType):
-        checker = EntryChecker(kind, list(row), Target(kind.id, 2025, 1, 1), units={UNIT.example: (1, 2)})
+        checker = EntryChecker(kind, list(row), RowTags(kind.id, 2025, 1, 1), units={UNIT.example: (1, 2)})
     else:
         checker = FactorChecker(kind, list(row))
     return checker.check([list(row.values())])

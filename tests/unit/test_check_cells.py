@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from service.catalogue import ENTRY_TYPES, RowErrorCode, entry_type
-from service.prepare.check import EntryChecker, Target
+from service.domain.catalogue import ENTRY_TYPES, RowErrorCode, entry_type
+from service.rows.checker import EntryChecker, RowTags
 from tests.support.lines import entry
 
 UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
@@ -26,12 +26,12 @@ PLANE = {
 
 def check_purchase(**cells):
     row = PURCHASE | cells
-    checker = EntryChecker(entry_type("other_purchases"), list(row), Target(66, 2025, 1, 8123), units=UNITS)
+    checker = EntryChecker(entry_type("other_purchases"), list(row), RowTags(66, 2025, 1, 8123), units=UNITS)
     return checker.check([list(row.values())])
 
 
 def check_own(kind, held=None, **cells):
-    checker = EntryChecker(entry_type(kind), list(cells), Target(1, 2025, 2, 8123), module=(11, 1), held=held)
+    checker = EntryChecker(entry_type(kind), list(cells), RowTags(1, 2025, 2, 8123), module=(11, 1), held=held)
     return checker.check([list(cells.values())])
 
 

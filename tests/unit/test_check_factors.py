@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.catalogue import factor_type
-from service.prepare.check import FactorChecker
+from service.domain.catalogue import factor_type
+from service.rows.checker import FactorChecker
 from tests.support.lines import cells_of
 
 

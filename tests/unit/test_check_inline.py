@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.catalogue import entry_type
-from service.prepare.check import EntryChecker, Target, inline_table
+from service.domain.catalogue import entry_type
+from service.rows.checker import EntryChecker, RowTags, inline_table
 from tests.support.lines import entry
 
 STUDENT = entry_type("student")
@@ -12,7 +12,7 @@ PLANE = {"origin_iata": "GVA", "destination_iata": "OSL", "user_institutional_id
 
 def check(kind, rows):
     header, cells = inline_table(entry_type(kind), rows, per_year=False)
-    return EntryChecker(entry_type(kind), header, Target(2, 2025, 4, 1), module=(11, 1)).check(cells)
+    return EntryChecker(entry_type(kind), header, RowTags(2, 2025, 4, 1), module=(11, 1)).check(cells)
 
 
 def test_the_header_has_the_keys_as_they_appear_then_the_required_ones_that_no_row_has():
@@ -59,7 +59,7 @@ def test_a_nested_value_is_a_row_error_in_every_column(column, value):
 
 def test_a_nested_unit_is_a_nested_value():
     header, cells = inline_table(STUDENT, [{"unit_institutional_id": ["1"], "fte": 1}])
-    _, bad = EntryChecker(STUDENT, header, Target(2, 2025, 3, 1), units={"1": (1, 1)}).check(cells)
+    _, bad = EntryChecker(STUDENT, header, RowTags(2, 2025, 3, 1), units={"1": (1, 1)}).check(cells)
     assert (bad[0].error.column, bad[0].error.code) == ("unit_institutional_id", "nested_value")
 
 

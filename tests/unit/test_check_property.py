@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.catalogue import (
+from service.domain.catalogue import (
     ENTRY_TYPES,
     FACTOR_TYPES,
     UNIT,
@@ -18,7 +18,7 @@ from service.catalogue import (
     Number,
     columns_of,
 )
-from service.prepare.check import EntryChecker, FactorChecker, Target
+from service.rows.checker import EntryChecker, FactorChecker, RowTags
 from tests.support.lines import cells_of, entry
 
 UNITS = {"1": (10, 100), "2": (20, 200), "3": (30, None)}
@@ -107,7 +107,7 @@ def checker_of(kind, header, *, per_year):
     if not isinstance(kind, EntryType):
         return FactorChecker(kind, header)
     place = {"units": UNITS} if per_year else {"module": (7, 70)}
-    return EntryChecker(kind, header, Target(kind.id, 2025, 1, 99), held=HELD, **place)
+    return EntryChecker(kind, header, RowTags(kind.id, 2025, 1, 99), held=HELD, **place)
 
 
 class Bad(Exception):
@@ -284,7 +284,7 @@ def test_the_compiled_function_and_the_plain_code_give_the_same_to_the_letter(ki
         by_plain = checker_of(kind, header, per_year=per_year)
         good, bad = [], []
         for row in rows:
-            by_plain.doubt(row, good, bad)
+            by_plain.check_slowly(row, good, bad)
         compiled = checker_of(kind, header, per_year=per_year)
         assert compiled.check(rows) == (good, bad)
         assert getattr(compiled, "taken", None) == getattr(by_plain, "taken", None)
@@ -303,7 +303,7 @@ def other_of(column):
 def test_the_compiled_function_takes_a_plainly_good_row_itself(kind, per_year):
     columns = columns_of(kind, per_year=per_year)
     checker = checker_of(kind, [column.name for column in columns], per_year=per_year)
-    checker.doubt = lambda row, _good, _bad: pytest.fail(f"doubted {row}")
+    checker.check_slowly = lambda row, _good, _bad: pytest.fail(f"doubted {row}")
     whole = ["1" if column is UNIT else column.example for column in columns]
     bare = [f" {other_of(column)} " if column.required else "" for column in columns]
     good, bad = checker.check([whole, bare])

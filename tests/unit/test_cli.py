@@ -7,10 +7,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from sqlalchemy.exc import DBAPIError
 
-from service.catalogue import ENTRY_TYPES, FACTOR_TYPES, entry_type, factor_type
-from service.catalogue.pages import template
-from service.cli.failures import AWAY, WRONG, explain
-from service.errors import UnknownType
+from service.cli.error_messages import AWAY, WRONG, explain
+from service.domain.catalogue import ENTRY_TYPES, FACTOR_TYPES, entry_type, factor_type
+from service.domain.catalogue.pages import template
+from service.domain.errors import UnknownType
 from service.settings import InvalidSettings
 from tests.support.command import run
 

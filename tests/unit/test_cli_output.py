@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from service.cli.events import Event, Heard
 from service.cli.results import show_end, show_preview, summary
 from service.cli.screen import Screen
 from service.cli.wait import NO_ANSWER, wait_for_end
-from service.events import UploadCompleted, UploadParked, UploadProgress
+from service.contract.events import UploadCompleted, UploadParked, UploadProgress
+from service.kafka.event_stream import Event, ReceivedEvent
 
 AT = datetime(2026, 3, 18, 14, tzinfo=UTC)
 PARKED = UploadParked(
@@ -129,9 +129,9 @@ def test_an_end_in_a_line(event: Event, line: str) -> None:
     assert summary(event) == line
 
 
-async def events(*sent: Event, for_ever: bool = False) -> AsyncIterator[Heard]:
+async def events(*sent: Event, for_ever: bool = False) -> AsyncIterator[ReceivedEvent]:
     for event in sent:
-        yield Heard(event, event.model_dump_json().encode(), AT)
+        yield ReceivedEvent(event, event.model_dump_json().encode(), AT)
     if for_ever:
         await asyncio.Event().wait()
 

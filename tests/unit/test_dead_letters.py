@@ -11,12 +11,12 @@ import orjson
 import pytest
 
 from service.cli.dead_letters.view import age, as_text, counted, record_as_json
-from service.dead_letters.edit import BadEdit, NotEditable, copy, draft, parse_assignment
-from service.dead_letters.letter import Failure, Incoming, Replay, headers
+from service.dead_letters.edit import BadEdit, NotEditable, copy_message, draft_copy, parse_assignment
+from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
 from service.dead_letters.select import parse_age, parse_scope
 from service.dead_letters.verdict import Verdict
-from service.domain import Job, ProviderType, Record
-from service.errors import NotJson, Poison, UnknownType
+from service.domain.errors import NotJson, Poison, UnknownType
+from service.domain.model import Job, ProviderType, Record
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dead-letters.md").read_text("utf-8")
 ID = UUID("3f0e2b52-63c1-5d9c-8c1e-0e4d1a3c7b55")
@@ -86,7 +86,7 @@ def test_an_assignment_needs_a_field(text: str) -> None:
 def test_an_edited_copy_keeps_the_rest_and_is_based_on_its_original() -> None:
     message = {"job_id": 7, "year": 2025, "file": {"url": "a", "size": 1}, "rows": [{"name": "x"}, {"name": "y"}]}
     original = record(orjson.dumps(message))
-    changed = draft(original, {"file.url": "b", "rows.1.name": "z", "extra.new": 1})
+    changed = draft_copy(original, {"file.url": "b", "rows.1.name": "z", "extra.new": 1})
     assert changed == {
         "based_on": 7,
         "year": 2025,
@@ -94,46 +94,46 @@ def test_an_edited_copy_keeps_the_rest_and_is_based_on_its_original() -> None:
         "rows": [{"name": "x"}, {"name": "z"}],
         "extra": {"new": 1},
     }
-    assert orjson.loads(copy(changed, 99)) == changed | {"job_id": 99}
+    assert orjson.loads(copy_message(changed, 99)) == changed | {"job_id": 99}
 
 
 def test_what_an_original_is_based_on_its_copy_is_too() -> None:
-    assert draft(record(b'{"job_id": 7, "based_on": 3}'), {})["based_on"] == 3
-    assert draft(record(b'{"job_id": 7, "based_on": null}'), {})["based_on"] == 7
-    assert draft(record(b'{"job_id": 7}'), {"based_on": 5})["based_on"] == 5
+    assert draft_copy(record(b'{"job_id": 7, "based_on": 3}'), {})["based_on"] == 3
+    assert draft_copy(record(b'{"job_id": 7, "based_on": null}'), {})["based_on"] == 7
+    assert draft_copy(record(b'{"job_id": 7}'), {"based_on": 5})["based_on"] == 5
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff", b"[1]", b'"text"', b"null"])
 def test_a_message_that_is_no_json_object_cannot_be_edited(value: bytes | None) -> None:
     with pytest.raises(NotEditable):
-        draft(record(value), {})
+        draft_copy(record(value), {})
 
 
 @pytest.mark.parametrize("job_id", [b"", b', "job_id": "7"', b', "job_id": 0', b', "job_id": true', b', "job_id": 1e3'])
 def test_a_copy_of_a_message_without_a_job_id_must_say_what_it_is_based_on(job_id: bytes) -> None:
     original = record(b'{"year": 2025%s}' % job_id)
     with pytest.raises(BadEdit, match="--set based_on=ID"):
-        draft(original, {})
-    assert draft(original, {"based_on": 5})["based_on"] == 5
+        draft_copy(original, {})
+    assert draft_copy(original, {"based_on": 5})["based_on"] == 5
 
 
 def test_a_copy_that_would_be_older_than_its_original_is_refused() -> None:
-    message = draft(record(b'{"job_id": 7}'), {})
-    assert orjson.loads(copy(message, 8)) == {"job_id": 8, "based_on": 7}
+    message = draft_copy(record(b'{"job_id": 7}'), {})
+    assert orjson.loads(copy_message(message, 8)) == {"job_id": 8, "based_on": 7}
     with pytest.raises(BadEdit, match="did not draw from the sequence"):
-        copy(message, 7)
+        copy_message(message, 7)
 
 
 @pytest.mark.parametrize("path", ["job_id", "job_id.x"])
 def test_a_copys_job_id_cannot_be_chosen(path: str) -> None:
     with pytest.raises(BadEdit, match="fresh job id"):
-        draft(record(b'{"job_id": 7}'), {path: 8})
+        draft_copy(record(b'{"job_id": 7}'), {path: 8})
 
 
 @pytest.mark.parametrize("path", ["rows.1.name", "rows.x", "rows.-1", "rows.0.name.x", "year.x"])
 def test_a_path_that_leads_nowhere_is_refused(path: str) -> None:
     with pytest.raises(BadEdit, match=path.rpartition(".")[2]):
-        draft(record(b'{"job_id": 7, "year": 2025, "rows": [{"name": "x"}]}'), {path: 1})
+        draft_copy(record(b'{"job_id": 7, "year": 2025, "rows": [{"name": "x"}]}'), {path: 1})
 
 
 def test_replay_headers_are_read_as_they_are_written() -> None:
@@ -184,6 +184,6 @@ def test_the_page_knows_every_header() -> None:
     incoming = Incoming(record(b"{"), 0, 0, now, "group", ProviderType.CSV_MODULE_PER_YEAR)
     job = Job(1, ProviderType.CSV_MODULE_PER_YEAR, 2025, 66, "fingerprint")
     replayed = replace(incoming, record=record(b"{", headers=Replay(ID, 1).headers()))
-    for name, _ in headers(replayed, Failure(NotJson(), "decode", 1, now, now, job)):
+    for name, _ in letter_headers(replayed, Failure(NotJson(), "decode", 1, now, now, job)):
         *_, last = name.removeprefix("dlq-original").split("-")
         assert f"`{name}`" in PAGE or f"`-{last}`" in PAGE

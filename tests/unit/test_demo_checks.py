@@ -6,13 +6,13 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 
+from service.contract.events import FactorsLine, Rows, SourceLine, UploadCompleted
 from service.demo.author import Message
 from service.demo.played import Played
 from service.demo.script import Scene
 from service.demo.snapshot import Content, Slice, Snapshot
 from service.demo.university import TYPE, YEAR
-from service.domain import DataEntrySource, Outcome, ProviderType
-from service.events import FactorsLine, Rows, SourceLine, UploadCompleted
+from service.domain.model import DataEntrySource, Outcome, ProviderType
 
 MODULE = 17
 TYPED = Slice("data_entries", "calculator", YEAR, TYPE.id, MODULE, DataEntrySource.USER_MANUAL)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import Refusal
-from service.prepare.encoding import Utf8Check
+from service.domain.errors import Refusal
+from service.files.encodings import Utf8Check
 
 
 def refusal(*pieces: bytes) -> str | None:

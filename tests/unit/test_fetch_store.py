@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import UrlRefused
-from service.prepare.locations import Location
-from service.prepare.store import Store
+from service.domain.errors import UrlRefused
+from service.files.store import FileStore
+from service.files.urls import Location
 from service.settings import StorageSettings
 from tests.support.files import CSV, local_store, read
 
@@ -20,13 +20,13 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> Store:
+def store(root: Path) -> FileStore:
     return local_store(root)
 
 
-def bucket_store(root: str) -> Store:
+def bucket_store(root: str) -> FileStore:
     """A store whose root is a bucket that no test ever connects to."""
-    return Store.of(
+    return FileStore.of(
         StorageSettings(root=root, s3_region="eu-central-1", s3_access_key_id="k", s3_secret_access_key="s")
     )
 
@@ -35,10 +35,10 @@ NAMES = ["plain.csv", "with space.csv", "Geräte für Zürich.csv", "a/b c/d.csv
 
 
 @pytest.mark.parametrize("name", [*NAMES, "a+b&c=d@e~(1).csv", "…", ".hidden", "..."])
-async def test_any_name_can_be_written_and_read_again(name: str, store: Store, root: Path, tmp_path: Path) -> None:
+async def test_any_name_can_be_written_and_read_again(name: str, store: FileStore, root: Path, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(CSV)
-    url = store.under_root(name)
+    url = store.url_under_root(name)
     await store.write(url, source)
     assert url.isascii()
     assert " " not in url
@@ -48,18 +48,18 @@ async def test_any_name_can_be_written_and_read_again(name: str, store: Store, r
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_beside_another_has_its_name_and_a_suffix(name: str, store: Store) -> None:
-    beside = store.beside(store.resolve(store.under_root(name)), ".8123.rejected.csv")
+def test_a_file_beside_another_has_its_name_and_a_suffix(name: str, store: FileStore) -> None:
+    beside = store.sibling_url(store.resolve(store.url_under_root(name)), ".8123.rejected.csv")
     assert store.resolve(beside).path == f"{name}.8123.rejected.csv"
 
 
 @pytest.mark.parametrize("prefix", ["file://", "file://localhost", "FILE://"])
 async def test_an_unencoded_name_is_read_too_and_its_url_comes_back_encoded(
-    prefix: str, store: Store, root: Path
+    prefix: str, store: FileStore, root: Path
 ) -> None:
     (root / "Gerät 1.csv").write_bytes(CSV)
     location = store.resolve(f"{prefix}{root}/Gerät 1.csv")
-    assert location.url == store.under_root("Gerät 1.csv")
+    assert location.url == store.url_under_root("Gerät 1.csv")
     assert location.url.endswith("/Ger%C3%A4t%201.csv")
 
 
@@ -104,14 +104,14 @@ async def test_an_unencoded_name_is_read_too_and_its_url_comes_back_encoded(
         "https://[::1/a.csv",
     ],
 )
-def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(url: str, store: Store, root: Path) -> None:
+def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(url: str, store: FileStore, root: Path) -> None:
     with pytest.raises(UrlRefused):
-        store.resolve(url.format(root=store.under_root("").rstrip("/"), path=root))
+        store.resolve(url.format(root=store.url_under_root("").rstrip("/"), path=root))
 
 
-def test_double_encoding_names_a_file_and_never_a_step_up(store: Store) -> None:
-    assert store.resolve(store.under_root("%2e%2e/a.csv")).path == "%2e%2e/a.csv"
-    assert store.resolve(store.under_root("x") + "%252e%252e").path == "x%2e%2e"
+def test_double_encoding_names_a_file_and_never_a_step_up(store: FileStore) -> None:
+    assert store.resolve(store.url_under_root("%2e%2e/a.csv")).path == "%2e%2e/a.csv"
+    assert store.resolve(store.url_under_root("x") + "%252e%252e").path == "x%2e%2e"
 
 
 @pytest.mark.parametrize("root", ["s3://uploads", "s3://uploads/", "s3://uploads/pre%20fix", "gs://uploads/pre fix"])
@@ -152,10 +152,10 @@ def test_outside_of_the_bucket_and_its_prefix_a_url_is_refused(url: str) -> None
     ],
 )
 def test_an_https_host_is_read_where_the_settings_name_it(allowed: str, named: str, root: Path) -> None:
-    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=(allowed,)))
+    store = FileStore.of(StorageSettings(root=f"file://{root}", https_hosts=(allowed,)))
     assert store.resolve(named).host is not None
     assert not store.is_under_root(named)
-    assert store.is_under_root(store.under_root("a.csv"))
+    assert store.is_under_root(store.url_under_root("a.csv"))
 
 
 @pytest.mark.parametrize(
@@ -171,18 +171,18 @@ def test_an_https_host_is_read_where_the_settings_name_it(allowed: str, named: s
     ],
 )
 def test_another_https_host_or_port_is_refused(named: str, root: Path) -> None:
-    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
+    store = FileStore.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
     with pytest.raises(UrlRefused):
         store.resolve(named)
 
 
 def test_a_url_with_credentials_is_told_apart(root: Path) -> None:
-    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
+    store = FileStore.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
     with pytest.raises(UrlRefused, match="a user or a password"):
         store.resolve("https://user:password@files.example.org/a.csv")
 
 
 async def test_nothing_is_written_at_an_https_host(root: Path, tmp_path: Path) -> None:
-    store = Store.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
+    store = FileStore.of(StorageSettings(root=f"file://{root}", https_hosts=("files.example.org",)))
     with pytest.raises(UrlRefused):
         await store.write("https://files.example.org/a.csv", tmp_path / "source")

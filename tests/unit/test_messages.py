@@ -5,9 +5,9 @@ from typing import Any
 import orjson
 import pytest
 
-from service.domain import MAX_JOB_ID, OnRowError, ProviderType, ReplaceScope
-from service.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge, UnknownType
-from service.messages import MAX_MESSAGE_BYTES, job_id_of, parse
+from service.contract.messages import MAX_MESSAGE_BYTES, job_id_of, parse_job
+from service.domain.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge, UnknownType
+from service.domain.model import MAX_JOB_ID, OnRowError, ProviderType, ReplaceScope
 
 FILE = {"url": "file:///srv/a.csv", "size": 3, "sha256": "a" * 64}
 CSV = ProviderType.CSV_MODULE_PER_YEAR
@@ -21,7 +21,7 @@ def message(**fields: Any) -> dict[str, Any]:
 
 def parsed(provider_type: ProviderType = CSV, **fields: Any) -> Any:
     said = {name: value for name, value in message(**fields).items() if value is not ...}
-    return parse(provider_type, orjson.dumps(said))
+    return parse_job(provider_type, orjson.dumps(said))
 
 
 def refused(provider_type: ProviderType = CSV, **fields: Any) -> str:
@@ -109,18 +109,18 @@ def test_a_refusal_never_repeats_a_value() -> None:
 @pytest.mark.parametrize("value", [b"", b"{", b"\xff", b'"\\ud800"', b"NaN", b"\xef\xbb\xbf{}"])
 def test_what_is_not_json_is_poison(value: bytes) -> None:
     with pytest.raises(NotJson):
-        parse(CSV, value)
+        parse_job(CSV, value)
 
 
 @pytest.mark.parametrize("value", [b"[]", b"null", b"1"])
 def test_json_that_is_no_object_is_poison(value: bytes) -> None:
     with pytest.raises(SchemaViolation, match="expected a JSON object"):
-        parse(CSV, value)
+        parse_job(CSV, value)
 
 
 def test_a_tombstone_is_poison() -> None:
     with pytest.raises(Tombstone):
-        parse(CSV, None)
+        parse_job(CSV, None)
 
 
 def test_an_unknown_type_is_poison_and_the_known_ones_are_hinted_at() -> None:
@@ -157,8 +157,8 @@ def test_another_wish_has_another_fingerprint(other: dict[str, Any]) -> None:
 
 
 def test_the_same_words_on_another_topic_are_another_upload() -> None:
-    external = parse(ProviderType.EXTERNAL_INTEGRATION, orjson.dumps(message()))
-    assert external.fingerprint != parse(API, orjson.dumps(message())).fingerprint
+    external = parse_job(ProviderType.EXTERNAL_INTEGRATION, orjson.dumps(message()))
+    assert external.fingerprint != parse_job(API, orjson.dumps(message())).fingerprint
 
 
 def test_every_refusal_is_poison() -> None:

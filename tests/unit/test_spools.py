@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.prepare.prepare import SPOOLS, clear_abandoned
+from service.jobs.prepare import SPOOLS, clear_abandoned_spools
 
 
 def test_old_spools_go_and_those_of_jobs_at_work_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,5 +18,5 @@ def test_old_spools_go_and_those_of_jobs_at_work_stay(tmp_path: Path, monkeypatc
         (path / "upload.csv").write_text("rows")
     for path in (old, foreign):
         os.utime(path, (time.time() - 100, time.time() - 100))
-    assert clear_abandoned(60) == 1
+    assert clear_abandoned_spools(60) == 1
     assert [path.exists() for path in (old, young, foreign)] == [False, True, True]

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.cli.dead_letters import edit, look, move, replay
+from service.cli.dead_letters import browse, discard, edit, replay
 
 
 def register(cli: typer.Typer) -> None:
@@ -13,6 +13,6 @@ def register(cli: typer.Typer) -> None:
         help="Read, judge, replay, edit and discard the messages that could not be processed. What changes "
         "anything says first what it would do, and does it with `--execute`; who did what is kept.",
     )
-    for part in (look, replay, edit, move):
+    for part in (browse, replay, edit, discard):
         part.register(commands)
     cli.add_typer(commands, name="dead-letters")

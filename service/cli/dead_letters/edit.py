@@ -11,24 +11,25 @@ import orjson
 import typer
 
 from service import crash
-from service.cli.dead_letters.connections import judging, publishing
+from service.cli.dead_letters.connections import judging
 from service.cli.dead_letters.options import ByOption, ExecuteOption, ReasonOption, actor
 from service.cli.dead_letters.replay import NOT_ALL
 from service.cli.dead_letters.view import print_json
-from service.cli.local_file import URL, claim, local_store
-from service.cli.request import JsonOption
 from service.cli.screen import Screen
+from service.cli.upload_options import JsonOption
+from service.contract.messages import parse_job
+from service.db.dead_letters import Filter, Letter
 from service.db.job_ids import draw_job_id
-from service.db.letters import Filter, Letter
-from service.dead_letters.audit import Deed, audited
-from service.dead_letters.edit import NotEditable, copy, draft, parse_assignment, send_copy
-from service.dead_letters.original import originals
-from service.dead_letters.replay import ForeignTopic, Sender, take_back
-from service.dead_letters.select import select
+from service.dead_letters.audit import OperatorAction, audited
+from service.dead_letters.edit import NotEditable, copy_message, draft_copy, parse_assignment, send_copy
+from service.dead_letters.records import read_originals
+from service.dead_letters.replay import ForeignTopic, Sender, end_abandoned_claims
+from service.dead_letters.select import select_letters
 from service.dead_letters.verdict import Finding, Judge
-from service.domain import MAX_JOB_ID, LetterState, ProviderType, Record
-from service.messages import parse
-from service.prepare.store import Store
+from service.domain.model import MAX_JOB_ID, LetterState, ProviderType, Record
+from service.files.local_file import URL, claim_check_of, local_store
+from service.files.store import FileStore
+from service.kafka.producer import connected_producer
 from service.settings import Settings
 
 _EDITABLE = (LetterState.OPEN, LetterState.QUARANTINED)
@@ -48,9 +49,9 @@ class Draft:
     def value(self, job_id: int, file_url: str) -> bytes:
         """The copy's message; `file_url` is where its new file lies, if it has one."""
         if self.file is None:
-            return copy(self.message, job_id)
+            return copy_message(self.message, job_id)
         without_rows = {name: value for name, value in self.message.items() if name != "rows"}
-        return copy(without_rows | {"file": claim(self.file, file_url)}, job_id)
+        return copy_message(without_rows | {"file": claim_check_of(self.file, file_url)}, job_id)
 
 
 def register(cli: typer.Typer) -> None:
@@ -99,37 +100,37 @@ def edit(
         raise typer.BadParameter(f"{error}.", param_hint="--set") from None
     crash.arm(os.environ.get("UPLOADS_CRASH_AT"))
     asked = {"id": letter_id, "set": assignments, "file": file and str(file)}
-    deed = Deed(actor(by), "edit", asked, reason)
-    run = _edit(changes, file, deed, force=force, execute=execute, as_json=as_json)
+    action = OperatorAction(actor(by), "edit", asked, reason)
+    run = _edit(changes, file, action, force=force, execute=execute, as_json=as_json)
     raise typer.Exit(asyncio.run(run))
 
 
 async def _edit(
-    changes: Mapping[str, Any], file: Path | None, deed: Deed, *, force: bool, execute: bool, as_json: bool
+    changes: Mapping[str, Any], file: Path | None, action: OperatorAction, *, force: bool, execute: bool, as_json: bool
 ) -> int:
     settings = Settings.read()
     async with judging(settings) as judge:
         if execute:
-            await take_back(judge.engine, actor=deed.actor)
-        drafted = await _draft(judge, str((deed.filter or {})["id"]), changes, file)
+            await end_abandoned_claims(judge.engine, actor=action.actor)
+        drafted = await _draft(judge, str((action.filter or {})["id"]), changes, file)
         finding = await _finding(judge, drafted)
         job_id = None
         if execute and (finding.verdict.ends_well or force):
-            job_id = await _send(settings, judge, drafted, deed)
+            job_id = await _send(settings, judge, drafted, action)
     _show(drafted, finding, job_id, execute=execute, as_json=as_json)
     return NOT_ALL if execute and job_id is None else 0
 
 
 async def _draft(judge: Judge, letter_id: str, changes: Mapping[str, Any], file: Path | None) -> Draft:
     async with judge.engine.connect() as conn:
-        (letter,) = await select(conn, Filter(ids=(letter_id,), states=_EDITABLE))
+        (letter,) = await select_letters(conn, Filter(ids=(letter_id,), states=_EDITABLE))
     provider_type = judge.topics.provider_type(letter.original_topic)
     if provider_type is None:
         raise ForeignTopic(letter.original_topic)
-    original = (await originals(judge.read, [letter])).get(letter.id)
+    original = (await read_originals(judge.read, [letter])).get(letter.id)
     if original is None:
         raise NotEditable("Its record is no longer in the dead-letter topic.")
-    return Draft(letter, original, provider_type, draft(original, changes), file)
+    return Draft(letter, original, provider_type, draft_copy(original, changes), file)
 
 
 async def _finding(judge: Judge, drafted: Draft) -> Finding:
@@ -140,27 +141,27 @@ async def _finding(judge: Judge, drafted: Draft) -> Finding:
     return finding
 
 
-async def _send(settings: Settings, judge: Judge, drafted: Draft, deed: Deed) -> int | None:
+async def _send(settings: Settings, judge: Judge, drafted: Draft, action: OperatorAction) -> int | None:
     """Send the copy; its job id, or None where somebody else has taken the letter meanwhile."""
     async with judge.engine.begin() as conn:
         job_id = await draw_job_id(conn)
-    async with audited(judge.engine, deed, [drafted.letter.id]) as report:
+    async with audited(judge.engine, action, [drafted.letter.id]) as report:
         report.notes["job_id"] = job_id
         value = drafted.value(job_id, await _store_file(judge.store, drafted, job_id))
-        job = parse(drafted.provider_type, value)
-        async with publishing(settings.kafka) as publish:
-            sender = Sender(judge.engine, publish, judge.topics, deed.actor, report.action_id)
+        job = parse_job(drafted.provider_type, value)
+        async with connected_producer(settings.kafka) as publish:
+            sender = Sender(judge.engine, publish, judge.topics, action.actor, report.action_id)
             is_sent = await send_copy(sender, drafted.letter, drafted.original, value, job)
         report.note("sent" if is_sent else "taken", drafted.letter.id)
     return job_id if is_sent else None
 
 
-async def _store_file(store: Store, drafted: Draft, job_id: int) -> str:
+async def _store_file(store: FileStore, drafted: Draft, job_id: int) -> str:
     """Put the copy's new file into the store, if it has one; its URL."""
     if drafted.file is None:
         return ""
     suffix = drafted.file.suffix.lower()
-    url = store.under_root(f"edited/{job_id}.csv{suffix if suffix in _COMPRESSED else ''}")
+    url = store.url_under_root(f"edited/{job_id}.csv{suffix if suffix in _COMPRESSED else ''}")
     await store.write(url, drafted.file)
     return url
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Self, TypeVar
 
 import typer
 
-from service.db.letters import Filter
+from service.db.dead_letters import Filter
 from service.dead_letters.select import parse_age, parse_scope
-from service.domain import LetterState, ProviderType
-from service.errors import UploadError
+from service.domain.errors import UploadError
+from service.domain.model import LetterState, ProviderType
 
 Command = Callable[..., None]
 T = TypeVar("T")
@@ -27,7 +27,7 @@ EVERY_STATE = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class LetterSelection:
     """Which letters are meant, and `asked`: the options that say so as they were typed."""
 
     filter: Filter
@@ -47,7 +47,7 @@ def choosing(*states: LetterState) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         def run(**given: Any) -> None:
             asked = {name: given.pop(name) for name in _OPTIONS}
-            command(chosen=Chosen(_filter(states, **asked), _said(asked)), **given)
+            command(chosen=LetterSelection(_filter(states, **asked), _said(asked)), **given)
 
         own = [parameter for parameter in signature(command).parameters.values() if parameter.name != "chosen"]
         parameters = (*_OPTIONS.values(), *own)

@@ -1,4 +1,4 @@
-"""`replay`: what a replay would do, letter by letter, and doing it."""
+"""`replay_letters`: what a replay would do, letter by letter, and doing it."""
 
 import asyncio
 import os
@@ -8,25 +8,26 @@ from typing import Annotated
 import typer
 
 from service import crash
-from service.cli.dead_letters.connections import judging, publishing
-from service.cli.dead_letters.options import ByOption, Chosen, ExecuteOption, ReasonOption, actor, choosing
+from service.cli.dead_letters.connections import judging
+from service.cli.dead_letters.options import ByOption, ExecuteOption, LetterSelection, ReasonOption, actor, choosing
 from service.cli.dead_letters.view import (
-    Judged,
+    JudgedLetter,
     counted,
     print_json,
     sending_shown,
     show_judged,
     tally,
 )
-from service.cli.request import JsonOption
 from service.cli.screen import Screen
-from service.db.letters import Letter
+from service.cli.upload_options import JsonOption
+from service.db.dead_letters import Letter
 from service.dead_letters import replay as replaying
-from service.dead_letters.audit import Deed, Report, audited
+from service.dead_letters.audit import ActionReport, OperatorAction, audited
 from service.dead_letters.replay import Pace, Sender
-from service.dead_letters.select import select
+from service.dead_letters.select import select_letters
 from service.dead_letters.verdict import Judge
-from service.domain import LetterState
+from service.domain.model import LetterState
+from service.kafka.producer import connected_producer
 from service.settings import KafkaSettings, Settings
 
 NOT_ALL = 3
@@ -42,7 +43,7 @@ def register(cli: typer.Typer) -> None:
 
 @choosing(LetterState.OPEN)
 def replay(
-    chosen: Chosen,
+    chosen: LetterSelection,
     quarantined: Annotated[
         bool, typer.Option("--quarantined", help="Those too that have come back three times.")
     ] = False,
@@ -82,8 +83,8 @@ def replay(
     letters = _replayable(chosen, quarantined=quarantined)
     crash.arm(os.environ.get("UPLOADS_CRASH_AT"))
     if execute:
-        deed = Deed(actor(by), "replay", letters.asked, reason)
-        raise typer.Exit(asyncio.run(_execute(letters, deed, pace, force=force, as_json=as_json)))
+        action = OperatorAction(actor(by), "replay", letters.asked, reason)
+        raise typer.Exit(asyncio.run(_execute(letters, action, pace, force=force, as_json=as_json)))
     asyncio.run(_dry_run(letters, as_json=as_json))
 
 
@@ -94,7 +95,7 @@ def _waves(canary: str) -> tuple[int, ...]:
     return tuple(map(int, waves))
 
 
-def _replayable(chosen: Chosen, *, quarantined: bool) -> Chosen:
+def _replayable(chosen: LetterSelection, *, quarantined: bool) -> LetterSelection:
     """The choice, in states from which a letter may be sent."""
     states = set(chosen.filter.states)
     if not states or not states <= _REPLAYED:
@@ -106,10 +107,10 @@ def _replayable(chosen: Chosen, *, quarantined: bool) -> Chosen:
     return chosen.within(tuple(sorted(states)))
 
 
-async def _dry_run(chosen: Chosen, *, as_json: bool) -> None:
+async def _dry_run(chosen: LetterSelection, *, as_json: bool) -> None:
     async with judging(Settings.read()) as judge:
         letters = await _selected(judge, chosen)
-        judged = [Judged(one.letter, one.finding) async for one in judge.each(letters)]
+        judged = [JudgedLetter(one.letter, one.finding) async for one in judge.each(letters)]
     if as_json:
         print_json({"executed": False, "letters": [one.as_json() for one in judged]})
         return
@@ -121,13 +122,13 @@ async def _dry_run(chosen: Chosen, *, as_json: bool) -> None:
     screen.line(f"{tally(judged)}. Nothing was sent: add --execute to send what would not come back.")
 
 
-async def _execute(chosen: Chosen, deed: Deed, pace: Pace, *, force: bool, as_json: bool) -> int:
+async def _execute(chosen: LetterSelection, action: OperatorAction, pace: Pace, *, force: bool, as_json: bool) -> int:
     settings = Settings.read()
     async with judging(settings) as judge:
-        await replaying.take_back(judge.engine, actor=deed.actor)
+        await replaying.end_abandoned_claims(judge.engine, actor=action.actor)
         letters = await _selected(judge, chosen)
-        async with audited(judge.engine, deed, [letter.id for letter in letters]) as report:
-            judged = await _send(settings.kafka, judge, letters, deed.actor, report, pace, force=force)
+        async with audited(judge.engine, action, [letter.id for letter in letters]) as report:
+            judged = await _send(settings.kafka, judge, letters, action.actor, report, pace, force=force)
     sent = report.count("sent")
     if as_json:
         result = {"executed": True, "action_id": report.action_id, "stopped": report.stopped, "sent": sent}
@@ -142,25 +143,25 @@ async def _send(
     judge: Judge,
     letters: Sequence[Letter],
     by: str,
-    report: Report,
+    report: ActionReport,
     pace: Pace,
     *,
     force: bool,
-) -> list[Judged]:
-    judged: list[Judged] = []
-    async with publishing(kafka) as publish:
+) -> list[JudgedLetter]:
+    judged: list[JudgedLetter] = []
+    async with connected_producer(kafka) as publish:
         sender = Sender(judge.engine, publish, judge.topics, by, report.action_id)
         with sending_shown(len(letters), judged) as tell:
-            await replaying.replay(sender, judge, letters, report, pace=pace, force=force, tell=tell)
+            await replaying.replay_letters(sender, judge, letters, report, pace=pace, force=force, tell=tell)
     return judged
 
 
-async def _selected(judge: Judge, chosen: Chosen) -> list[Letter]:
+async def _selected(judge: Judge, chosen: LetterSelection) -> list[Letter]:
     async with judge.engine.connect() as conn:
-        return await select(conn, chosen.filter)
+        return await select_letters(conn, chosen.filter)
 
 
-def _show_end(judged: Sequence[Judged], report: Report, *, chosen: int) -> None:
+def _show_end(judged: Sequence[JudgedLetter], report: ActionReport, *, chosen: int) -> None:
     screen = Screen()
     if not chosen:
         screen.line("There is no such dead letter to replay.")

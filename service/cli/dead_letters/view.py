@@ -14,16 +14,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from service.cli.screen import Screen
-from service.db.letters import Group, Letter
+from service.db.dead_letters import Group, Letter
 from service.dead_letters.replay import Sending, Tell
 from service.dead_letters.verdict import Finding, Judgement
-from service.domain import UNIT_SPECIFIC, Record
+from service.domain.model import UNIT_SPECIFIC, Record
 
 SHORT_ID = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedLetter:
     """What is shown of a letter that was judged, and perhaps sent: without its record."""
 
     letter: Letter
@@ -68,7 +68,7 @@ def show_letters(screen: Screen, letters: Sequence[Letter]) -> None:
     screen.table(headings, rows, numbers=("job", "replays"))
 
 
-def show_judged(screen: Screen, judged: Sequence[Judged]) -> None:
+def show_judged(screen: Screen, judged: Sequence[JudgedLetter]) -> None:
     """A line for each letter with its verdict."""
     rows = [
         (
@@ -81,7 +81,7 @@ def show_judged(screen: Screen, judged: Sequence[Judged]) -> None:
     screen.table(headings, rows, numbers=("job", "replays"))
 
 
-def tally(judged: Sequence[Judged]) -> str:
+def tally(judged: Sequence[JudgedLetter]) -> str:
     """`3 would_apply, 2 file_gone`."""
     return counted(Counter(one.finding.verdict.value for one in judged))
 
@@ -134,12 +134,12 @@ def dumped(value: Any, option: int) -> bytes:
 
 
 @contextmanager
-def sending_shown(total: int, judged: list[Judged]) -> Iterator[Tell]:
+def sending_shown(total: int, judged: list[JudgedLetter]) -> Iterator[Tell]:
     """Keeps what becomes of each letter, and shows it on standard error as it happens."""
     with _shown_on_stderr(total) as show:
 
         def tell(judgement: Judgement, sending: Sending) -> None:
-            judged.append(Judged(judgement.letter, judgement.finding, sending))
+            judged.append(JudgedLetter(judgement.letter, judgement.finding, sending))
             show(f"{sending} {judgement.letter.id} ({judgement.finding.verdict})")
 
         yield tell

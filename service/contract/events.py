@@ -1,0 +1,174 @@
+"""The wire, outbound: CloudEvents 1.0 in Kafka's binary mode, so the value is plain JSON."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4, uuid5
+
+from cloudevents.core.bindings.kafka import to_binary
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from pydantic import BaseModel, ConfigDict
+
+from service.domain.catalogue import entry_type
+from service.domain.model import Job, Outcome, Record, Result, source_name
+
+COMPLETED = "uploads.job.completed"
+PARKED = "uploads.job.parked"
+PROGRESS = "uploads.job.progress"
+
+_NAMESPACE = UUID("8f0f2c6e-5a0e-5c5e-9b1d-6d7c1f6a4a10")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Rows(_Body):
+    """`total == processed + skipped` where the outcome is succeeded or partial."""
+
+    total: int
+    processed: int
+    skipped: int
+
+
+class RowErrorLine(_Body):
+    """One skipped row; `row` counts data rows from 1."""
+
+    row: int
+    column: str
+    code: str
+    message: str
+
+
+class ReasonLine(_Body):
+    """Why the whole job was rejected."""
+
+    code: str
+    message: str
+
+
+class SourceLine(_Body):
+    """One source in the affected modules; `source` null is unknown origin."""
+
+    source: str | None
+    deleted: int
+    inserted: int
+    remaining: int
+
+
+class FactorsLine(_Body):
+    """The factors of the job's type and year."""
+
+    inserted: int
+    updated: int
+    deleted: int
+    remaining: int
+
+
+class UploadCompleted(_Body):
+    """How a job ended. `row_errors` lists the first 100; the reject file has them all."""
+
+    schema_version: Literal[1] = 1
+    job_id: int
+    provider_type: str
+    outcome: Outcome
+    year: int
+    data_entry_type: str
+    rows: Rows
+    row_errors: list[RowErrorLine]
+    reason: ReasonLine | None
+    reject_file: str | None
+    sources: list[SourceLine]
+    factors: FactorsLine | None
+    affected_modules: list[int]
+    superseded_by: int | None
+    attempts: int
+    started_at: datetime
+    finished_at: datetime
+
+    @classmethod
+    def of(cls, job: Job, result: Result, *, attempts: int, started_at: datetime, finished_at: datetime) -> Any:
+        """The event of a job that ended with `result`."""
+        sources = [
+            SourceLine(
+                source=source_name(line.source),
+                deleted=line.deleted,
+                inserted=line.inserted,
+                remaining=line.remaining,
+            )
+            for line in result.sources
+        ]
+        return cls(
+            job_id=job.job_id,
+            provider_type=job.provider_type.value,
+            outcome=result.outcome,
+            year=job.year,
+            data_entry_type=entry_type(job.data_entry_type_id).name,
+            rows=Rows(total=result.rows_total, processed=result.rows_processed, skipped=result.rows_skipped),
+            row_errors=[RowErrorLine.model_validate(error) for error in result.row_errors],
+            reason=result.reason and ReasonLine.model_validate(result.reason),
+            reject_file=result.reject_file,
+            sources=sources,
+            factors=result.factors and FactorsLine.model_validate(result.factors),
+            affected_modules=list(result.affected_modules),
+            superseded_by=result.superseded_by,
+            attempts=attempts,
+            started_at=started_at,
+            finished_at=finished_at,
+        )
+
+
+class UploadParked(_Body):
+    """A job went to the dead-letter topic; a replay may still complete it."""
+
+    schema_version: Literal[1] = 1
+    job_id: int
+    provider_type: str
+    outcome: Literal["parked"] = "parked"
+    code: str
+    message: str
+    dead_letter_id: UUID
+
+
+class UploadProgress(_Body):
+    """How far a job has come; at most one a second."""
+
+    schema_version: Literal[1] = 1
+    job_id: int
+    stage: Literal["fetching", "inserting", "replacing"]
+    rows_done: int
+    bytes_done: int
+    bytes_total: int | None
+
+
+def progress_record(job: Job, progress: Any, *, topic: str, source: str) -> Record:
+    """A progress event; `progress` has `stage`, `rows_done`, `bytes_done` and `bytes_total`."""
+    body = UploadProgress(
+        job_id=job.job_id,
+        stage=progress.stage,
+        rows_done=progress.rows_done,
+        bytes_done=progress.bytes_done,
+        bytes_total=progress.bytes_total,
+    )
+    now = datetime.now(UTC)
+    return to_record(body, topic=topic, kind=PROGRESS, event_id=uuid4(), at=now, source=source, key=job.key)
+
+
+def completion_id(job_id: int) -> UUID:
+    """The id of a job's completion event, the same for every repeat of it."""
+    return uuid5(_NAMESPACE, str(job_id))
+
+
+def to_record(body: BaseModel, *, topic: str, kind: str, event_id: UUID, at: datetime, source: str, key: str) -> Record:
+    """The Kafka record of an event: attributes in `ce_` headers, the body as JSON in the value."""
+    attributes = {
+        "specversion": "1.0",
+        "id": str(event_id),
+        "source": source,
+        "type": kind,
+        "time": at,
+        "datacontenttype": "application/json",
+    }
+    event = CloudEvent(attributes=attributes, data=body.model_dump_json().encode())
+    message = to_binary(event, JSONFormat(), key_mapper=lambda _: key)
+    return Record(topic, key.encode(), message.value, tuple(message.headers.items()))

@@ -1,0 +1,77 @@
+"""Reads single records of a topic by their position, outside of any consumer group."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from service.dead_letters.records import Read
+from service.domain.errors import BrokerAway
+from service.domain.model import Position, Record
+from service.kafka.connection import connection_options
+from service.kafka.event_stream import require_topic
+from service.kafka.topic_admin import LETTER_BYTES
+from service.settings import KafkaSettings
+
+READ_SECONDS = 30.0
+
+
+@asynccontextmanager
+async def record_reader(kafka: KafkaSettings, topic: str) -> AsyncIterator[Read]:
+    """A way to read single records of a topic, in no group. Raises `NoTopics` and `KafkaError`."""
+    await require_topic(kafka, topic)
+    consumer = AIOKafkaConsumer(
+        **connection_options(kafka),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=LETTER_BYTES,
+    )
+    try:
+        await consumer.start()
+        yield _Reader(consumer, topic)
+    finally:
+        await consumer.stop()
+
+
+class _Reader:
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
+        self._consumer = consumer
+        self._topic = topic
+
+    async def __call__(self, positions: Sequence[Position]) -> Mapping[Position, Record]:
+        wanted: dict[int, set[int]] = defaultdict(set)
+        for position in positions:
+            wanted[position.partition].add(position.offset)
+        found: dict[Position, Record] = {}
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                for partition, offsets in wanted.items():
+                    async for record in self._of(TopicPartition(self._topic, partition), sorted(offsets)):
+                        found[Position(partition, record.offset)] = _as_it_is(record)
+        except (TimeoutError, KafkaError) as error:
+            raise BrokerAway(f"{self._topic} cannot be read ({type(error).__name__}).") from error
+        return found
+
+    async def _of(self, partition: TopicPartition, offsets: Sequence[int]) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+        """The records at these ascending offsets, as far as they are kept."""
+        first = (await self._consumer.beginning_offsets([partition]))[partition]
+        end = (await self._consumer.end_offsets([partition]))[partition]
+        self._consumer.assign([partition])
+        position = None
+        for offset in offsets:
+            if not first <= offset < end:
+                continue
+            if offset != position:  # a needless seek would throw away what is fetched already
+                self._consumer.seek(partition, offset)
+            record = await self._consumer.getone(partition)
+            position = record.offset + 1
+            if record.offset == offset:
+                yield record
+
+
+def _as_it_is(record: ConsumerRecord[Any, Any]) -> Record:
+    return Record(record.topic, record.key, record.value, tuple(record.headers))

@@ -1,0 +1,98 @@
+"""What is left of a record is done beside the next one, one record behind at most, and nothing is left behind."""
+
+import asyncio
+
+import pytest
+
+from service.handlers.breaker import Breaker
+from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
+from service.jobs.background import background_task
+from service.jobs.processor import JobContext
+
+
+def topic_consumer() -> TopicConsumer:
+    return TopicConsumer("any", Breaker(60))
+
+
+class Work:
+    """Something left to do that takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.began, self.may_end, self.ended = asyncio.Event(), asyncio.Event(), False
+
+    async def do(self) -> None:
+        self.began.set()
+        await self.may_end.wait()
+        self.ended = True
+
+
+async def test_what_is_left_of_a_record_is_not_waited_for() -> None:
+    work = Work()
+    await topic_consumer().finish_in_background(work.do())
+    await work.began.wait()
+    assert not work.ended
+
+
+async def test_the_next_record_waits_with_its_own_until_that_is_done() -> None:
+    one, two, road = Work(), Work(), topic_consumer()
+    await road.finish_in_background(one.do())
+    second = asyncio.create_task(road.finish_in_background(two.do()))
+    await one.began.wait()
+    assert not two.began.is_set()
+    one.may_end.set()
+    await second
+    await two.began.wait()
+    assert one.ended
+
+
+async def test_a_rebalance_waits_for_the_job_in_hand_and_for_what_is_left_of_it() -> None:
+    work, road = Work(), topic_consumer()
+    async with road.working_on(InFlightRecord(0, 0, JobContext())):
+        await road.finish_in_background(work.do())
+        revoked = asyncio.create_task(road.on_partitions_revoked([]))
+        await work.began.wait()
+        assert not revoked.done()
+    await asyncio.sleep(0)
+    assert not revoked.done()
+    work.may_end.set()
+    await revoked
+    assert work.ended
+
+
+async def test_a_lane_that_is_leaving_leaves_nothing_for_later() -> None:
+    work, road = Work(), topic_consumer()
+    road.stop_waiting()
+    work.may_end.set()
+    await road.finish_in_background(work.do())
+    assert work.ended
+
+
+async def test_a_fault_in_what_was_left_is_raised_at_the_next_record() -> None:
+    async def fail() -> None:
+        raise RuntimeError("a mistake")
+
+    work, road = Work(), topic_consumer()
+    await road.finish_in_background(fail())
+    await road.wait_until_finished()
+    left = work.do()
+    with pytest.raises(RuntimeError, match="a mistake"):
+        await road.finish_in_background(left)
+    left.close()
+
+
+async def test_work_beside_the_body_gives_its_result_to_who_awaits_it() -> None:
+    async def answer() -> int:
+        return 42
+
+    async with background_task(answer()) as asked:
+        assert await asked == 42
+
+
+async def test_work_beside_the_body_is_given_up_and_has_ended_when_the_body_fails() -> None:
+    work = Work()
+    with pytest.raises(ValueError, match="body"):
+        async with background_task(work.do()) as doing:
+            await work.began.wait()
+            raise ValueError("the body")
+    assert doing.cancelled()
+    assert not work.ended
