@@ -32,7 +32,18 @@ FULL: dict[str, list[str]] = {
     "more_workers": [],
     "small_job": ["--jobs", "1000"],
     "alternatives": [],
-    "growth": ["--rows", "1000", "10000", "100000", "1000000", "3000000", "--others", "0", "1000000", "10000000"],
+    "growth": [
+        "--rows",
+        "1000",
+        "10000",
+        "100000",
+        "1000000",
+        "3000000",
+        "--others",
+        "0",
+        "1000000",
+        "10000000",
+    ],
     "repeats": [],
     "small_pod": [],
     "where": [],
@@ -61,11 +72,15 @@ def main(asked: set[str], *, full: bool) -> int:
     }
     failed = []
     for number, (command, arguments) in enumerate(commands.items(), 1):
-        tell(f"[{number} of {len(commands)}] {', '.join(NAMES[command])}: bench.{command} {' '.join(arguments)}")
+        tell(
+            f"[{number} of {len(commands)}] {', '.join(NAMES[command])}: bench.{command} {' '.join(arguments)}"
+        )
         for name in NAMES[command]:
             (KEPT / f"{name}.json").unlink(missing_ok=True)
         before = time.monotonic()
-        if subprocess.run([sys.executable, "-m", f"bench.{command}", *arguments], check=False).returncode:
+        if subprocess.run(
+            [sys.executable, "-m", f"bench.{command}", *arguments], check=False
+        ).returncode:
             failed += NAMES[command]
             print(f"{', '.join(NAMES[command])} did not run", flush=True)
         tell(f"took {time.monotonic() - before:.0f} s")
@@ -75,7 +90,11 @@ def main(asked: set[str], *, full: bool) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="rows, P1 to P10; all of them by default")
-    parser.add_argument("--full", action="store_true", help="the long form, with more rows and runs")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="rows, P1 to P10; all of them by default"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="the long form, with more rows and runs"
+    )
     chosen = parser.parse_args()
     sys.exit(main(set(chosen.names), full=chosen.full))

@@ -35,7 +35,9 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
         running.database(units=UNITS) as (other_url, other),
     ):
         settings = settings_of(running, url)
-        path = write_purchases(Path(settings.storage.root.removeprefix("file://")) / "file.csv", rows, units=UNITS)
+        path = write_purchases(
+            Path(settings.storage.root.removeprefix("file://")) / "file.csv", rows, units=UNITS
+        )
         units, ids = await places(other), count(1000)
         address = other_url.partition("://")[2]
         engine = create_async_engine(f"postgresql+asyncpg://{address}")
@@ -45,9 +47,15 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
                 "service": lambda: talk.timed(message(path, next(ids))),
                 ORM: lambda: libraries.orm(engine, path, units, next(ids)),
                 "SQLAlchemy Core, insert": lambda: libraries.core(engine, path, units, next(ids)),
-                "pandas to_sql": lambda: asyncio.to_thread(libraries.pandas, blocking, path, units, next(ids)),
-                DLT[0]: lambda: asyncio.to_thread(libraries.dlt_rows, running.home, other_url, path, units, next(ids)),
-                DLT[1]: lambda: asyncio.to_thread(libraries.dlt_arrow, running.home, other_url, path, units, next(ids)),
+                "pandas to_sql": lambda: asyncio.to_thread(
+                    libraries.pandas, blocking, path, units, next(ids)
+                ),
+                DLT[0]: lambda: asyncio.to_thread(
+                    libraries.dlt_rows, running.home, other_url, path, units, next(ids)
+                ),
+                DLT[1]: lambda: asyncio.to_thread(
+                    libraries.dlt_arrow, running.home, other_url, path, units, next(ids)
+                ),
             }
             times: dict[str, list[float]] = {name: [] for name in ways}
             for run in range(runs + 1):
@@ -58,7 +66,9 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
                     await processor()
                     if run:
                         times[name].append(time.perf_counter() - before)
-                told = ", ".join(f"{name} {taken[-1]:.2f} s" for name, taken in times.items() if taken)
+                told = ", ".join(
+                    f"{name} {taken[-1]:.2f} s" for name, taken in times.items() if taken
+                )
                 tell(f"run {run} of {runs}: {told or 'warmed up'}")
         await engine.dispose()
         blocking.dispose()

@@ -48,13 +48,17 @@ async def add_others(conn: "asyncpg.Connection[Any]", rows: int) -> None:
     kinds: dict[int, list[int]] = {}
     for entry in ENTRY_TYPES.values():
         kinds.setdefault(entry.module_type_id, []).append(entry.id)
-    listed = ", ".join(f'"{module}": "{{{",".join(map(str, ids))}}}"' for module, ids in kinds.items())
+    listed = ", ".join(
+        f'"{module}": "{{{",".join(map(str, ids))}}}"' for module, ids in kinds.items()
+    )
     modules = await conn.fetchval("SELECT max(id) FROM carbon_report_modules")
     await conn.execute(_OTHERS, rows, modules, f"{{{listed}}}", timeout=3600)
     await conn.execute("VACUUM ANALYZE data_entries", timeout=3600)
 
 
-async def timed(talk: Talk, conn: "asyncpg.Connection[Any]", path: Path, ids: "count[int]", runs: int) -> float:
+async def timed(
+    talk: Talk, conn: "asyncpg.Connection[Any]", path: Path, ids: "count[int]", runs: int
+) -> float:
     """The median time of replacing a file's rows by as many."""
     await talk.timed(message(path, next(ids)))
     times = []
@@ -64,7 +68,9 @@ async def timed(talk: Talk, conn: "asyncpg.Connection[Any]", path: Path, ids: "c
     return median(times)
 
 
-async def sweep(running: Servers, others: int, files: dict[int, tuple[int, int]], runs: int) -> dict[int, float]:
+async def sweep(
+    running: Servers, others: int, files: dict[int, tuple[int, int]], runs: int
+) -> dict[int, float]:
     """Seconds of each file, given as (rows, modules), on a table that holds so many rows of others."""
     async with running.database(units=MANY_UNITS) as (url, conn):
         if others:
@@ -76,7 +82,9 @@ async def sweep(running: Servers, others: int, files: dict[int, tuple[int, int]]
             for key, (rows, modules) in files.items():
                 path = write_purchases(root / f"{key}.csv", rows, units=modules)
                 found[key] = await timed(talk, conn, path, ids, runs)
-                tell(f"{rows:,} rows, {modules:,} modules, {others:,} rows of others: {found[key]:.2f} s")
+                tell(
+                    f"{rows:,} rows, {modules:,} modules, {others:,} rows of others: {found[key]:.2f} s"
+                )
                 path.unlink()
         return found
 
@@ -84,19 +92,29 @@ async def sweep(running: Servers, others: int, files: dict[int, tuple[int, int]]
 def straight_line(points: dict[int, float]) -> tuple[float, float, float]:
     """Start, slope, and by which factor at most a point is off the line that fits best relative to its points."""
     x, y = np.array(list(points), dtype=float), np.array(list(points.values()))
-    (start, slope), *_ = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones_like(y), rcond=None)
+    (start, slope), *_ = np.linalg.lstsq(
+        np.stack([1 / y, x / y], axis=1), np.ones_like(y), rcond=None
+    )
     off = y / (start + slope * x)
     return float(start), float(slope), float(max(off.max(), 1 / off.min()))
 
 
 async def main(sizes: list[int], modules: list[int], others: list[int], runs: int) -> None:
-    row = Row("P7", "How the time grows", "itself: a straight line in the file's rows, flat in the table's")
+    row = Row(
+        "P7",
+        "How the time grows",
+        "itself: a straight line in the file's rows, flat in the table's",
+    )
     with servers() as running:
         by_rows = await sweep(running, 0, {rows: (rows, UNITS) for rows in sizes}, runs)
-        by_modules = await sweep(running, 0, {number: (FIXED_ROWS, number) for number in modules}, runs)
+        by_modules = await sweep(
+            running, 0, {number: (FIXED_ROWS, number) for number in modules}, runs
+        )
         by_others = {}
         for number in others:
-            (by_others[number],) = (await sweep(running, number, {1: (FIXED_ROWS, UNITS)}, runs)).values()
+            (by_others[number],) = (
+                await sweep(running, number, {1: (FIXED_ROWS, UNITS)}, runs)
+            ).values()
     start, slope, off = straight_line(by_rows)
     flat = max(by_others.values()) / by_others[min(others)]
     row.figures = [
@@ -109,11 +127,30 @@ async def main(sizes: list[int], modules: list[int], others: list[int], runs: in
     measured += [(FIXED_ROWS, number, 0, seconds) for number, seconds in by_modules.items()]
     measured += [(FIXED_ROWS, UNITS, number, seconds) for number, seconds in by_others.items()]
     for rows, number, held, seconds in measured:
-        row.facts.append([f"{rows:,}", f"{number:,}", f"{held:,}", f"{seconds:.2f}", f"{seconds / rows * 1e6:.1f}"])
+        row.facts.append(
+            [
+                f"{rows:,}",
+                f"{number:,}",
+                f"{held:,}",
+                f"{seconds:.2f}",
+                f"{seconds / rows * 1e6:.1f}",
+            ]
+        )
     line = [(float(x), start + slope * x) for x in by_rows]
     row.curves = [
-        Curve("rows", "rows of the file", "seconds", {"measured": _points(by_rows), "line": line}, logarithmic=True),
-        Curve("modules", f"modules of {FIXED_ROWS:,} rows", "seconds", {"measured": _points(by_modules)}),
+        Curve(
+            "rows",
+            "rows of the file",
+            "seconds",
+            {"measured": _points(by_rows), "line": line},
+            logarithmic=True,
+        ),
+        Curve(
+            "modules",
+            f"modules of {FIXED_ROWS:,} rows",
+            "seconds",
+            {"measured": _points(by_modules)},
+        ),
         Curve("others", "rows of others in the table", "seconds", {"measured": _points(by_others)}),
     ]
     row.keep()

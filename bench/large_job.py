@@ -23,7 +23,10 @@ async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, 
 
     On one table each would delete what the other left, in the order in which the other wrote it.
     """
-    async with with_.database(units=units) as (url, conn), with_.database(units=units) as (other_url, other):
+    async with (
+        with_.database(units=units) as (url, conn),
+        with_.database(units=units) as (other_url, other),
+    ):
         settings = settings_of(with_, url)
         root = Path(settings.storage.root.removeprefix("file://"))
         file = write_purchases(root / f"{rows}.csv", rows, units=units)
@@ -45,15 +48,23 @@ async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, 
                 grown.append(peak_memory(worker) - idle)
                 await settle(other)
                 theirs.append(psql.replace(other_url, ready_made, modules))
-                tell(f"{rows:,} rows, run {run} of {runs}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s")
+                tell(
+                    f"{rows:,} rows, run {run} of {runs}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
+                )
     speed.figures.append(Figure(f"{rows:,} rows", ratio_of_pairs(ours, theirs), P1_GOAL))
     speed.facts.append([f"{rows:,}", spread(ours), spread(theirs), f"{rows / median(ours):,.0f}"])
     space.figures.append(Figure(f"{rows:,} rows", max(grown), P2_GOAL, at_least=False, unit=" MB"))
-    space.facts.append([f"{rows:,}", f"{idle:.0f} MB", f"+{median(grown):.1f} MB", f"+{max(grown):.1f} MB"])
+    space.facts.append(
+        [f"{rows:,}", f"{idle:.0f} MB", f"+{median(grown):.1f} MB", f"+{max(grown):.1f} MB"]
+    )
 
 
 async def main(sizes: list[int], units: int, runs: int) -> None:
-    speed = Row("P1", "One large job, replacing as many rows", r"`psql \copy` of ready-made rows, same scoped delete")
+    speed = Row(
+        "P1",
+        "One large job, replacing as many rows",
+        r"`psql \copy` of ready-made rows, same scoped delete",
+    )
     speed.facts.append(["rows", "service", r"psql \copy", "rows/s of the service"])
     space = Row("P2", "Memory of the worker during P1", "its memory when idle")
     space.facts.append(["rows", "idle", "growth, median", "growth, most"])

@@ -15,7 +15,9 @@ GOAL = 0.6
 
 async def main(jobs: int, runs: int) -> None:
     row = Row(
-        "P3", f"{jobs:,} jobs of {ROWS} rows over {SCOPES} scopes, one worker", "a bare asyncpg and aiokafka loop"
+        "P3",
+        f"{jobs:,} jobs of {ROWS} rows over {SCOPES} scopes, one worker",
+        "a bare asyncpg and aiokafka loop",
     )
     ours, theirs = [], []
     with servers() as running:
@@ -23,7 +25,9 @@ async def main(jobs: int, runs: int) -> None:
             for run in range(1, runs + 1):
                 ours.append(await service.run(jobs))
                 theirs.append(await bare.run(jobs))
-                tell(f"run {run} of {runs}: service {jobs / ours[-1]:.0f} jobs/s, bare {jobs / theirs[-1]:.0f} jobs/s")
+                tell(
+                    f"run {run} of {runs}: service {jobs / ours[-1]:.0f} jobs/s, bare {jobs / theirs[-1]:.0f} jobs/s"
+                )
     row.figures.append(Figure("speed", ratio_of_pairs(ours, theirs), GOAL))
     row.facts = [["", "time", "jobs/s", "ms a job"]]
     for name, times in (("service", ours), ("bare loop", theirs)):

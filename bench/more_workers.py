@@ -31,35 +31,50 @@ def used(running: Servers, line: Line) -> dict[str, float]:
 
 
 async def main(jobs: int, runs: int) -> None:
-    row = Row("P4", f"{jobs:,} jobs of {ROWS} rows over {SCOPES} scopes, more workers", "one worker")
+    row = Row(
+        "P4", f"{jobs:,} jobs of {ROWS} rows over {SCOPES} scopes, more workers", "one worker"
+    )
     times: dict[int, list[float]] = {count: [] for count in COUNTS}
     shares: dict[int, list[dict[str, float]]] = {count: [] for count in COUNTS}
     with servers() as running:
         for run in range(1, runs + 1):
             for count in COUNTS:
-                async with service_line(running, count) as line:  # no others beside it: idle ones take their share too
+                async with service_line(
+                    running, count
+                ) as line:  # no others beside it: idle ones take their share too
                     before = used(running, line)
                     times[count].append(await line.run(jobs))
                     after = used(running, line)
                 available = times[count][-1] * (os.cpu_count() or 1)
-                shares[count].append({name: (after[name] - before[name]) / available for name in after})
+                shares[count].append(
+                    {name: (after[name] - before[name]) / available for name in after}
+                )
             told = ", ".join(f"{count}: {jobs / times[count][-1]:.0f} jobs/s" for count in COUNTS)
             tell(f"run {run} of {runs}: {told}")
     row.figures = [
-        Figure(f"{count} workers", ratio_of_pairs(times[count], times[1]), GOAL if count == 2 else None)
+        Figure(
+            f"{count} workers", ratio_of_pairs(times[count], times[1]), GOAL if count == 2 else None
+        )
         for count in COUNTS[1:]
     ]
     names = list(shares[1][0])
-    row.facts = [["workers", "time", "jobs/s", *(f"{name}, share of the machine" for name in names), "all"]]
+    row.facts = [
+        ["workers", "time", "jobs/s", *(f"{name}, share of the machine" for name in names), "all"]
+    ]
     for count in COUNTS:
         parts = [median([share[name] for share in shares[count]]) for name in names]
         speed = f"{jobs / median(times[count]):.0f}"
-        row.facts.append([str(count), spread(times[count]), speed, *(f"{part:.0%}" for part in (*parts, sum(parts)))])
+        row.facts.append(
+            [
+                str(count),
+                spread(times[count]),
+                speed,
+                *(f"{part:.0%}" for part in (*parts, sum(parts))),
+            ]
+        )
     busy = {name: median([share[name] for share in shares[2]]) for name in names}
     if sum(busy.values()) >= FULL:
-        row.excuse = (
-            f"all {os.cpu_count()} cores full ({', '.join(f'{name} {part:.0%}' for name, part in busy.items())})"
-        )
+        row.excuse = f"all {os.cpu_count()} cores full ({', '.join(f'{name} {part:.0%}' for name, part in busy.items())})"
     points = [(float(count), jobs / median(times[count])) for count in COUNTS]
     row.curves = [Curve("workers", "workers", "jobs per second", {"service": points})]
     row.keep()

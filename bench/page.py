@@ -41,27 +41,45 @@ def write(names: list[str]) -> None:
 def _machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     total = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
-    kafka = re.search(r"<kafka.version>(.*?)</kafka.version>|<version>(\d+\.\d+\.\d+)</version>", POM.read_text())
+    kafka = re.search(
+        r"<kafka.version>(.*?)</kafka.version>|<version>(\d+\.\d+\.\d+)</version>", POM.read_text()
+    )
     postgres = os.popen(f"'{find_binaries() / 'postgres'}' --version").read().split()[-1]
     return (
         f"Written on {datetime.now(UTC):%Y-%m-%d}, measured on {os.cpu_count()} cores "
         f"({model.group(1) if model else platform.machine()}), {int(total.group(1)) / 2**20 if total else 0:.0f} GiB, "
         f"Linux {platform.release()}; Python {platform.python_version()}, PostgreSQL {postgres} with its default "
         f"durability, Apache Kafka {next(filter(None, kafka.groups())) if kafka else '?'}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("asyncpg", "aiokafka", "faststream", "sqlalchemy", "orjson"))
+        + ", ".join(
+            f"{name} {version(name)}"
+            for name in ("asyncpg", "aiokafka", "faststream", "sqlalchemy", "orjson")
+        )
         + "."
     )
 
 
 def _summary(rows: list[Row]) -> str:
-    lines = ["|  | work | against | figure | goal | found | verdict |", "|---|---|---|---|--:|--:|---|"]
+    lines = [
+        "|  | work | against | figure | goal | found | verdict |",
+        "|---|---|---|---|--:|--:|---|",
+    ]
     for row in rows:
         for number, figure in enumerate(row.figures):
             verdict = "reached" if figure.reached else row.excuse or "not reached"
-            work = (f"[{row.name}](#{row.name.lower()})", row.title, row.against) if not number else ("", "", "")
-            goal = "" if figure.goal is None else f"{'≥' if figure.at_least else '≤'} {_value(figure, figure.goal)}"
+            work = (
+                (f"[{row.name}](#{row.name.lower()})", row.title, row.against)
+                if not number
+                else ("", "", "")
+            )
+            goal = (
+                ""
+                if figure.goal is None
+                else f"{'≥' if figure.at_least else '≤'} {_value(figure, figure.goal)}"
+            )
             found = f"**{_value(figure, figure.value)}**"
-            lines.append(f"| {' | '.join((*work, figure.label, goal, found, verdict if goal else ''))} |")
+            lines.append(
+                f"| {' | '.join((*work, figure.label, goal, found, verdict if goal else ''))} |"
+            )
     return "\n".join(lines)
 
 
@@ -70,7 +88,10 @@ def _value(figure: Figure, value: float) -> str:
 
 
 def _section(row: Row) -> str:
-    parts = [f"### {row.name}" if row.figures else "### Where the time of one job goes", f"{row.title}."]
+    parts = [
+        f"### {row.name}" if row.figures else "### Where the time of one job goes",
+        f"{row.title}.",
+    ]
     if row.facts:
         head, *body = row.facts
         rule = ["---", *["--:"] * (len(head) - 1)]

@@ -31,7 +31,8 @@ from service.domain.catalogue import (
     Number,
     columns_of,
 )
-from service.domain.model import Job, ProviderType
+from service.domain.model import Job
+from service.domain.provider_types import ProviderType
 from service.rows.checker import EntryChecker, FactorChecker, RowTags
 from service.rows.reject_file import RejectFile
 from service.rows.table import open_csv
@@ -71,7 +72,10 @@ def job_of(kind: CatalogueType) -> Job:
     is_entries = isinstance(kind, EntryType)
     provider = ProviderType.CSV_MODULE_PER_YEAR if is_entries else ProviderType.FACTORS
     claim = {"url": "file:///nowhere.csv", "size": 1, "sha256": "0" * 64}
-    return parse_job(provider, orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": kind.name, "file": claim}))
+    return parse_job(
+        provider,
+        orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": kind.name, "file": claim}),
+    )
 
 
 async def prepare(path: Path, kind: CatalogueType, home: Path) -> float:
@@ -103,7 +107,9 @@ def read(path: Path) -> float:
 
 
 async def main(rows: int, runs: int) -> None:
-    row = Row("P10", f"Prepare alone, every type, {rows:,} rows", "the csv module just reading the file")
+    row = Row(
+        "P10", f"Prepare alone, every type, {rows:,} rows", "the csv module just reading the file"
+    )
     row.facts = [["type", "rows/s of prepare", "rows/s of csv", "ratio"]]
     ratios = []
     with TemporaryDirectory(prefix="uploads-bench-") as name:
@@ -115,7 +121,9 @@ async def main(rows: int, runs: int) -> None:
             ratios.append(median([reading / preparing for preparing, reading in pairs]))
             ours, theirs = (rows / median(times) for times in zip(*pairs, strict=True))
             sort = "entries" if isinstance(kind, EntryType) else "factors"
-            row.facts.append([f"{kind.name} ({sort})", f"{ours:,.0f}", f"{theirs:,.0f}", f"{ratios[-1]:.3f}"])
+            row.facts.append(
+                [f"{kind.name} ({sort})", f"{ours:,.0f}", f"{theirs:,.0f}", f"{ratios[-1]:.3f}"]
+            )
             tell(f"{kind.name}, {sort}: {ratios[-1]:.3f}")
     row.figures = [
         Figure("median type", statistics.median(ratios), MEDIAN_GOAL),

@@ -38,10 +38,17 @@ def drift(times: list[float]) -> float:
 
 
 async def main(rows: int, repeats: int) -> None:
-    row = Row("P8", f"{repeats} replaces in a row of the same {rows:,} rows", "the drift of plain psql, plus 15 %")
+    row = Row(
+        "P8",
+        f"{repeats} replaces in a row of the same {rows:,} rows",
+        "the drift of plain psql, plus 15 %",
+    )
     ours, theirs = [], []
     with servers() as running:
-        async with running.database(units=UNITS) as (url, conn), running.database(units=UNITS) as (other_url, other):
+        async with (
+            running.database(units=UNITS) as (url, conn),
+            running.database(units=UNITS) as (other_url, other),
+        ):
             settings = settings_of(running, url)
             root = Path(settings.storage.root.removeprefix("file://"))
             file = write_purchases(root / "file.csv", rows, units=UNITS)
@@ -56,11 +63,15 @@ async def main(rows: int, repeats: int) -> None:
                 for run in range(1, repeats + 1):
                     ours.append((await talk.timed(message(file, next(ids))))[0])
                     theirs.append(psql.replace(other_url, ready_made, modules))
-                    tell(f"replace {run} of {repeats}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s")
+                    tell(
+                        f"replace {run} of {repeats}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
+                    )
                 after = [await sizes(conn), await sizes(other)]
     more = drift(ours) / drift(theirs)
     row.figures.append(Figure("drift against psql's", more, MORE, at_least=False, unit="x"))
-    row.facts = [["", "first", "last third", "drift", "table, indexes at first", "table, indexes at last"]]
+    row.facts = [
+        ["", "first", "last third", "drift", "table, indexes at first", "table, indexes at last"]
+    ]
     for name, times, first, last in (
         ("service", ours, before[0], after[0]),
         (r"psql \copy", theirs, before[1], after[1]),

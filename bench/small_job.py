@@ -15,18 +15,32 @@ GOAL = 4.0
 
 
 async def main(jobs: int) -> None:
-    row = Row("P5", f"One job of {ROWS} rows on an idle service, from produce to event", "the bare loop of P3")
+    row = Row(
+        "P5",
+        f"One job of {ROWS} rows on an idle service, from produce to event",
+        "the bare loop of P3",
+    )
     ours, theirs = [], []
     with servers() as running:
         async with service_line(running) as service, bare_line(running) as bare:
             for number in range(jobs):
                 ours.append(await service.one(number))
                 theirs.append(await bare.one(number))
-    row.figures.append(Figure("median latency", median(ours) / median(theirs), GOAL, at_least=False, unit="x"))
+    row.figures.append(
+        Figure("median latency", median(ours) / median(theirs), GOAL, at_least=False, unit="x")
+    )
     row.facts = [["", "median", "p99", "least", "most"]]
     for name, times in (("service", ours), ("bare loop", theirs)):
         p99 = statistics.quantiles(times, n=100)[98]
-        row.facts.append([name, *(f"{value * 1000:.1f} ms" for value in (median(times), p99, min(times), max(times)))])
+        row.facts.append(
+            [
+                name,
+                *(
+                    f"{value * 1000:.1f} ms"
+                    for value in (median(times), p99, min(times), max(times))
+                ),
+            ]
+        )
     row.keep()
 
 

@@ -51,7 +51,9 @@ async def full_core(with_: Servers, rows: int) -> tuple[list[float], float]:
     gaps: list[float] = []
     async with with_.database(units=UNITS) as (url, _):
         settings = settings_of(with_, url)
-        path = write_purchases(Path(settings.storage.root.removeprefix("file://")) / "large.csv", rows, units=UNITS)
+        path = write_purchases(
+            Path(settings.storage.root.removeprefix("file://")) / "large.csv", rows, units=UNITS
+        )
         async with talking(settings) as talk, running(settings):
             await talk.timed(message(path, 1))
             gc.collect()
@@ -65,7 +67,9 @@ async def small_pod(with_: Servers, rows: int) -> tuple[float, float, float, int
     """Seconds of a job, of the longest and the median answer of `/health/live`, the peak in MB, and how."""
     async with with_.database(units=UNITS) as (url, _):
         settings = settings_of(with_, url)
-        path = write_purchases(Path(settings.storage.root.removeprefix("file://")) / "pod.csv", rows, units=UNITS)
+        path = write_purchases(
+            Path(settings.storage.root.removeprefix("file://")) / "pod.csv", rows, units=UNITS
+        )
         async with workers(settings, with_.home) as (worker,), talking(settings) as talk:
             assert worker.process is not None
             with pod(worker.process.pid) as how:
@@ -93,10 +97,18 @@ async def main(rows: int, pod_rows: int) -> None:
         gaps, whole = await full_core(started, rows)
         tell(f"{rows:,} rows in {whole:.1f} s, the longest gap {gaps[-1]:.0f} ms")
         seconds, longest, peak, asked, how = await small_pod(started, pod_rows)
-        tell(f"{pod_rows:,} rows in the pod in {seconds:.1f} s, the slowest answer after {longest:.2f} s")
+        tell(
+            f"{pod_rows:,} rows in the pod in {seconds:.1f} s, the slowest answer after {longest:.2f} s"
+        )
     row.figures = [
         Figure("longest gap of the event loop", gaps[-1], GAP_GOAL, at_least=False, unit=" ms"),
-        Figure("slowest answer of /health/live in the pod", longest, ANSWER_GOAL, at_least=False, unit=" s"),
+        Figure(
+            "slowest answer of /health/live in the pod",
+            longest,
+            ANSWER_GOAL,
+            at_least=False,
+            unit=" s",
+        ),
     ]
     row.facts = [
         ["", "seconds", "longest", "99.9 %", "what was watched"],

@@ -23,7 +23,8 @@ from bench.support.workers import settings_of
 from service.contract.topics import Topics
 from service.db import entries, scopes
 from service.db.engine import create_engine
-from service.domain.model import DataEntrySource, FileRef
+from service.domain.model import FileRef
+from service.domain.provider_types import DataEntrySource
 from service.files.fetch import fetch_file
 from service.files.store import FileStore
 from service.kafka.connection import connection_options
@@ -66,16 +67,22 @@ class Stopwatch(dict[str, list[float]]):
         self.setdefault(part, []).append(time.perf_counter() - before)
 
 
-async def once(watch: Stopwatch, settings: "Settings", path: Path, units: dict[str, Any], job_id: int) -> None:
+async def once(
+    watch: Stopwatch, settings: "Settings", path: Path, units: dict[str, Any], job_id: int
+) -> None:
     """All parts of one replace, with nothing at the same time as anything else."""
     store = FileStore.of(settings.storage)
     file = FileRef(**claim(path))
     with watch("fetch"):
-        async with fetch_file(file, store, settings.limits, directory=path.parent.parent, now=datetime.now(UTC)):
+        async with fetch_file(
+            file, store, settings.limits, directory=path.parent.parent, now=datetime.now(UTC)
+        ):
             pass
     watch.setdefault("parse", []).append(read(path))
     with open_csv(path, PURCHASES, per_year=True, max_columns=100) as table:
-        checker = EntryChecker(PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, SOURCE.value, job_id), units=units)
+        checker = EntryChecker(
+            PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, SOURCE.value, job_id), units=units
+        )
         chunks: list[list[Record]] = []
         with watch("check"):
             while rows := table.take(CHUNK_ROWS)[0]:
@@ -83,7 +90,9 @@ async def once(watch: Stopwatch, settings: "Settings", path: Path, units: dict[s
     watch["check"][-1] -= watch["parse"][-1]
     with watch("order"):
         ordered = sorted_in_windows(iter(chunks), key_of, CHUNK_ROWS)
-        pieces = list(joined_to_pieces(b"\n".join([*map(line_of, chunk), b""]) for chunk in ordered))
+        pieces = list(
+            joined_to_pieces(b"\n".join([*map(line_of, chunk), b""]) for chunk in ordered)
+        )
     await write(watch, settings, pieces, checker, job_id)
     topic = Topics(settings.kafka.topic_prefix).completed
     async with AIOKafkaProducer(**connection_options(settings.kafka), acks="all") as producer:
@@ -119,7 +128,9 @@ async def measure(running: Servers, rows: int, runs: int) -> Stopwatch:
     watch = Stopwatch()
     async with running.database(units=UNITS) as (url, conn):
         settings = settings_of(running, url)
-        path = write_purchases(Path(settings.storage.root.removeprefix("file://")) / "file.csv", rows, units=UNITS)
+        path = write_purchases(
+            Path(settings.storage.root.removeprefix("file://")) / "file.csv", rows, units=UNITS
+        )
         units = await places(conn)
         await ensure_topics(settings.kafka, Topics(settings.kafka.topic_prefix))
         await once(Stopwatch(), settings, path, units, 1)
@@ -138,7 +149,9 @@ async def main(rows: int, runs: int) -> None:
     row.facts = [["part", "ms", "µs a row", "share of the sum"]]
     for part, told in PARTS.items():
         seconds = median(watch[part])
-        row.facts.append([told, f"{seconds * 1000:.1f}", f"{seconds / rows * 1e6:.2f}", f"{seconds / whole:.0%}"])
+        row.facts.append(
+            [told, f"{seconds * 1000:.1f}", f"{seconds / rows * 1e6:.2f}", f"{seconds / whole:.0%}"]
+        )
     row.notes = [
         f"The sum is {whole:.2f} s. In the service parse, check and order run in a thread while the server copies, so "
         "a job takes less than the sum where there is a second core."

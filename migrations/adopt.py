@@ -55,7 +55,9 @@ def columns_of(table: str) -> Mapping[str, str | None]:
     return {row.attname: row.comment for row in found}
 
 
-def create_table(table: str, statements: Iterable[str], *, needed: Iterable[str], mark: str) -> None:
+def create_table(
+    table: str, statements: Iterable[str], *, needed: Iterable[str], mark: str
+) -> None:
     """Create a table where it is missing, and mark it. Raises `IncompatibleDatabase` on one that lacks a column."""
     present = columns_of(table)
     if not present:
@@ -71,7 +73,12 @@ def create_table(table: str, statements: Iterable[str], *, needed: Iterable[str]
 
 def drop_table(table: str, *, mark: str) -> None:
     """Drop a table that bears the mark."""
-    if op.get_bind().scalar(text("SELECT obj_description(to_regclass(:table), 'pg_class')"), {"table": table}) == mark:
+    if (
+        op.get_bind().scalar(
+            text("SELECT obj_description(to_regclass(:table), 'pg_class')"), {"table": table}
+        )
+        == mark
+    ):
         op.execute(f"DROP TABLE {table}")
 
 
@@ -98,7 +105,9 @@ def _alter(table: str, statements: str) -> None:
     """
     for _ in range(LOCK_TRIES):
         try:
-            op.execute(f"DO $$ BEGIN SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements} END $$")
+            op.execute(
+                f"DO $$ BEGIN SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; {statements} END $$"
+            )
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
@@ -106,16 +115,25 @@ def _alter(table: str, statements: str) -> None:
             return
         report(f"table {table} is in use by a long transaction; trying again")
         op.execute(f"SELECT pg_sleep_for('{PAUSE}')")
-    raise TableBusy(f"table {table} was in use at each of {LOCK_TRIES} tries; end what holds it (pg_stat_activity)")
+    raise TableBusy(
+        f"table {table} was in use at each of {LOCK_TRIES} tries; end what holds it (pg_stat_activity)"
+    )
 
 
 def build_index(index: Index) -> None:
     """Build an index while others read and write, unless an index serves already; needs autocommit."""
     _drop_unfinished(index)
-    if not any(_served(index.table, *wanted) for wanted in ((index.columns, index.where), *index.alternatives)):
-        report(f"building index {index.name} on {index.table}; first the transactions that are open now must end")
+    if not any(
+        _served(index.table, *wanted)
+        for wanted in ((index.columns, index.where), *index.alternatives)
+    ):
+        report(
+            f"building index {index.name} on {index.table}; first the transactions that are open now must end"
+        )
         where = f" WHERE {index.where}" if index.where else ""
-        op.execute(f"CREATE INDEX CONCURRENTLY {index.name} ON {index.table} ({', '.join(index.columns)}){where}")
+        op.execute(
+            f"CREATE INDEX CONCURRENTLY {index.name} ON {index.table} ({', '.join(index.columns)}){where}"
+        )
 
 
 def drop_index(index: Index) -> None:
@@ -125,7 +143,10 @@ def drop_index(index: Index) -> None:
 
 def _drop_unfinished(index: Index) -> None:
     """Drop what an interrupted build left behind: it serves no query, yet every write keeps it up."""
-    if _exists("SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid", name=index.name):
+    if _exists(
+        "SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid",
+        name=index.name,
+    ):
         drop_index(index)
 
 

@@ -12,7 +12,9 @@ attributes = context.config.attributes
 
 def _applied(*_: object, **details: Any) -> None:
     step = details["step"]
-    attributes["report"](f"{'upgraded to' if step.is_upgrade else 'downgraded from'} revision {step.up_revision_id}")
+    attributes["report"](
+        f"{'upgraded to' if step.is_upgrade else 'downgraded from'} revision {step.up_revision_id}"
+    )
 
 
 context.configure(

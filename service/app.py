@@ -75,7 +75,9 @@ class App:
         self.producer = Producer(settings.kafka)
         self.breaker = Breaker(settings.retry.probe_pause)
         registry = CollectorRegistry()
-        self.broker = consumer_broker(settings.kafka, registry, grace=settings.shutdown_grace, on_escape=self._give_up)
+        self.broker = consumer_broker(
+            settings.kafka, registry, grace=settings.shutdown_grace, on_escape=self._give_up
+        )
         self.escaped: BaseException | None = None
         self._stop = asyncio.Event()
         self.subscriptions = Subscriptions(
@@ -84,28 +86,39 @@ class App:
         for handlers in (per_year, unit_specific, external, factors):
             handlers.register(self.subscriptions)
         topic_consumers = {
-            topic_consumer.topic: topic_consumer for topic_consumer in self.subscriptions.topic_consumers.values()
+            topic_consumer.topic: topic_consumer
+            for topic_consumer in self.subscriptions.topic_consumers.values()
         }
         self.stall_detector = stall_detector = StallDetector(self.broker, topic_consumers)
         self.health = Health(
-            self.engine, self.breaker, stall_detector.consuming, stall_detector.broker_answers, stall_detector.assigned
+            self.engine,
+            self.breaker,
+            stall_detector.consuming,
+            stall_detector.broker_answers,
+            stall_detector.assigned,
         )
         status = Status(self.engine, self.breaker, topic_consumers, stall_detector)
         routes = [*self.health.routes(), *status.routes(), ("/metrics", make_asgi_app(registry))]
-        self._http = HttpServer(AsgiFastStream(self.broker, asgi_routes=routes, logger=None), settings)
+        self._http = HttpServer(
+            AsgiFastStream(self.broker, asgi_routes=routes, logger=None), settings
+        )
 
     def _dispatcher(self) -> Dispatcher:
         settings, topics = self.settings, self.topics
         processor = JobProcessor(
             engine=self.engine,
-            dependencies=PrepareDependencies(self.engine, FileStore.of(settings.storage), settings.limits),
+            dependencies=PrepareDependencies(
+                self.engine, FileStore.of(settings.storage), settings.limits
+            ),
             publish=self.producer.publish,
             outbox=EventRoute(topics.completed, settings.announce.event_source),
             progress_topic=topics.progress,
             progress_interval=settings.announce.progress_interval,
             job_timeout=settings.limits.job_seconds,
         )
-        return Dispatcher(processor, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry)
+        return Dispatcher(
+            processor, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry
+        )
 
     @property
     def http_port(self) -> int:
@@ -128,7 +141,9 @@ class App:
         """Work until told to stop. Raises `RuntimeError` where it gave up by itself: only a restart helps."""
         await self._work()
         if self.escaped is not None:
-            raise RuntimeError("the worker gave up; what it had in hand comes again after a restart") from self.escaped
+            raise RuntimeError(
+                "the worker gave up; what it had in hand comes again after a restart"
+            ) from self.escaped
 
     async def _work(self) -> None:
         stop = self._stop
@@ -137,8 +152,12 @@ class App:
                 return
             patience = 2 * self.settings.kafka.session_timeout
             sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweeper")
-            watch = asyncio.create_task(self.stall_detector.watch(self._stalled, patience=patience), name="vigil")
-            log.info("started", version=__version__, prefix=self.topics.prefix, http_port=self.http_port)
+            watch = asyncio.create_task(
+                self.stall_detector.watch(self._stalled, patience=patience), name="vigil"
+            )
+            log.info(
+                "started", version=__version__, prefix=self.topics.prefix, http_port=self.http_port
+            )
             await stop.wait()
             self.health.stopping = True
             sweeper.cancel()
@@ -162,7 +181,9 @@ class App:
     async def _start(self) -> None:
         """Wait for PostgreSQL and for Kafka, then consume."""
         # twice the longest job: another worker on this machine may still be at work on a younger one
-        abandoned = await asyncio.to_thread(clear_abandoned_spools, 2 * self.settings.limits.job_seconds)
+        abandoned = await asyncio.to_thread(
+            clear_abandoned_spools, 2 * self.settings.limits.job_seconds
+        )
         if abandoned:
             log.info("spools_cleared", folders=abandoned)
         await self._wait_for_database()
@@ -177,7 +198,9 @@ class App:
                 async with self.engine.connect() as conn:
                     await conn.execute(text("SELECT 1"))
             except (SQLAlchemyError, OSError) as error:
-                log.warning("waiting_for_postgresql", reason=type(error.__cause__ or error).__name__)
+                log.warning(
+                    "waiting_for_postgresql", reason=type(error.__cause__ or error).__name__
+                )
                 await asyncio.sleep(START_PAUSE)
             else:
                 return

@@ -62,19 +62,26 @@ def settings_page() -> str:
     ]
     for title, said, fields in _groups():
         lines += [f"## {title}", "", said, "", "| variable | default | meaning |", "|---|---|---|"]
-        lines += [f"| `{name}` | {_default(field)} | {field.description} |" for name, field in fields]
+        lines += [
+            f"| `{name}` | {_default(field)} | {field.description} |" for name, field in fields
+        ]
         lines.append("")
     return "\n".join(lines)
 
 
 def env_example() -> str:
     """Every variable with its default, those without one filled in."""
-    lines = ["# Settings of carbon-uploads; docs/settings.md says more. Those commented out have their default.", ""]
+    lines = [
+        "# Settings of carbon-uploads; docs/settings.md says more. Those commented out have their default.",
+        "",
+    ]
     for title, _, fields in _groups():
         lines.append(f"# {title}")
         for name, field in fields:
             lines.append(f"# {field.description}")
-            lines.append(f"{name}={EXAMPLES[name]}" if name in EXAMPLES else f"#{name}={_plain(field)}")
+            lines.append(
+                f"{name}={EXAMPLES[name]}" if name in EXAMPLES else f"#{name}={_plain(field)}"
+            )
         lines.append("")
     return "\n".join(lines)
 

@@ -53,32 +53,50 @@ class DatabaseSettings(_Group):
     pool_size: PositiveInt = Field(10, description="Connections at most; a job uses one or two.")
     connect_timeout: PositiveFloat = Field(10.0, description="Seconds to wait for a connection.")
     lock_timeout: PositiveFloat = Field(
-        120.0, description="Seconds a statement waits for another job's lock before the job is tried again."
+        120.0,
+        description="Seconds a statement waits for another job's lock before the job is tried again.",
     )
 
 
 class KafkaSettings(_Group):
     """The broker, the names of the topics and how patient the consumers are."""
 
-    bootstrap_servers: str = Field(min_length=1, description="`host:port`, several separated by commas.")
-    topic_prefix: str = Field(
-        "uploads", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="First part of every topic and group."
+    bootstrap_servers: str = Field(
+        min_length=1, description="`host:port`, several separated by commas."
     )
-    partitions: PositiveInt = Field(12, description="Partitions of a topic that the service creates itself.")
-    replication_factor: PositiveInt = Field(1, description="Replicas of a topic that the service creates itself.")
+    topic_prefix: str = Field(
+        "uploads",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="First part of every topic and group.",
+    )
+    partitions: PositiveInt = Field(
+        12, description="Partitions of a topic that the service creates itself."
+    )
+    replication_factor: PositiveInt = Field(
+        1, description="Replicas of a topic that the service creates itself."
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to talk to the broker."
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "SCRAM-SHA-512", description="How to log in, where the protocol is one of SASL's."
     )
-    sasl_username: str | None = Field(None, description="The user, where the protocol is one of SASL's.")
-    sasl_password: SecretStr | None = Field(None, description="The password, where the protocol is one of SASL's.")
-    ssl_cafile: str | None = Field(None, description="The CA's certificates (PEM); default: the system's.")
-    ssl_certfile: str | None = Field(None, description="The client's certificate (PEM), for mutual TLS.")
+    sasl_username: str | None = Field(
+        None, description="The user, where the protocol is one of SASL's."
+    )
+    sasl_password: SecretStr | None = Field(
+        None, description="The password, where the protocol is one of SASL's."
+    )
+    ssl_cafile: str | None = Field(
+        None, description="The CA's certificates (PEM); default: the system's."
+    )
+    ssl_certfile: str | None = Field(
+        None, description="The client's certificate (PEM), for mutual TLS."
+    )
     ssl_keyfile: str | None = Field(None, description="The client's key (PEM), for mutual TLS.")
     session_timeout: PositiveFloat = Field(
-        10.0, description="Seconds without a heartbeat after which the group gives the partitions to others."
+        10.0,
+        description="Seconds without a heartbeat after which the group gives the partitions to others.",
     )
 
 
@@ -93,9 +111,15 @@ class StorageSettings(_Group):
     )
     s3_endpoint: str | None = Field(None, description="The endpoint of an S3-compatible store.")
     s3_region: str | None = Field(None, description="The region of the bucket.")
-    s3_access_key_id: str | None = Field(None, description="Default: the usual AWS credential chain.")
-    s3_secret_access_key: SecretStr | None = Field(None, description="Default: the usual AWS credential chain.")
-    timeout: PositiveFloat = Field(60.0, description="Seconds that a store may take to answer or to go on sending.")
+    s3_access_key_id: str | None = Field(
+        None, description="Default: the usual AWS credential chain."
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None, description="Default: the usual AWS credential chain."
+    )
+    timeout: PositiveFloat = Field(
+        60.0, description="Seconds that a store may take to answer or to go on sending."
+    )
 
 
 class LimitSettings(_Group):
@@ -103,7 +127,9 @@ class LimitSettings(_Group):
 
     file_bytes: PositiveInt = Field(2**30, description="Bytes of a file as stored.")
     decompressed_bytes: PositiveInt = Field(2**30, description="Bytes of a file once decompressed.")
-    compression_ratio: PositiveFloat = Field(200.0, description="Decompressed bytes for each compressed one.")
+    compression_ratio: PositiveFloat = Field(
+        200.0, description="Decompressed bytes for each compressed one."
+    )
     rows: PositiveInt = Field(5_000_000, description="Data rows of a job.")
     columns: PositiveInt = Field(1_000, description="Columns of a header.")
     job_seconds: PositiveFloat = Field(900.0, description="Seconds that the longest job may take.")
@@ -119,7 +145,9 @@ class HttpSettings(_Group):
 class LogSettings(_Group):
     """What is logged, and how it looks."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least that is logged."
+    )
     format: Literal["auto", "json", "text"] = Field(
         "auto", description="`auto` is text on a terminal, and JSON elsewhere."
     )
@@ -128,21 +156,39 @@ class LogSettings(_Group):
 class RetrySettings(_Group):
     """How a job that met a passing failure is tried again, and when the service stops instead."""
 
-    first_pause: PositiveFloat = Field(0.5, description="Seconds, before jitter; doubled with each try.")
+    first_pause: PositiveFloat = Field(
+        0.5, description="Seconds, before jitter; doubled with each try."
+    )
     longest_pause: PositiveFloat = Field(8.0, description="Seconds that a pause grows to at most.")
-    unexpected_tries: PositiveInt = Field(3, description="Tries before an unknown failure is parked.")
-    probe_pause: PositiveFloat = Field(10.0, description="Seconds between two probes while the breaker is open.")
-    guard_count: PositiveInt = Field(20, description="Dead letters within the window that are still believed.")
-    guard_window: PositiveFloat = Field(600.0, description="Seconds that the dead-letter guard looks back.")
+    unexpected_tries: PositiveInt = Field(
+        3, description="Tries before an unknown failure is parked."
+    )
+    probe_pause: PositiveFloat = Field(
+        10.0, description="Seconds between two probes while the breaker is open."
+    )
+    guard_count: PositiveInt = Field(
+        20, description="Dead letters within the window that are still believed."
+    )
+    guard_window: PositiveFloat = Field(
+        600.0, description="Seconds that the dead-letter guard looks back."
+    )
 
 
 class AnnounceSettings(_Group):
     """Events: how often progress is told, and when a forgotten completion is swept up."""
 
-    progress_interval: PositiveFloat = Field(1.0, description="Seconds between two progress events of a job.")
-    sweep_interval: PositiveFloat = Field(15.0, description="Seconds between two looks for unannounced jobs.")
-    sweep_after: NonNegativeFloat = Field(60.0, description="Seconds a finished job may stay unannounced.")
-    event_source: str = Field("/carbon-uploads", description="The CloudEvents `source` of every event.")
+    progress_interval: PositiveFloat = Field(
+        1.0, description="Seconds between two progress events of a job."
+    )
+    sweep_interval: PositiveFloat = Field(
+        15.0, description="Seconds between two looks for unannounced jobs."
+    )
+    sweep_after: NonNegativeFloat = Field(
+        60.0, description="Seconds a finished job may stay unannounced."
+    )
+    event_source: str = Field(
+        "/carbon-uploads", description="The CloudEvents `source` of every event."
+    )
 
 
 class _FromEnvironment(BaseSettings):
@@ -162,7 +208,11 @@ class _FromEnvironment(BaseSettings):
             return cls()
         except ValidationError as error:
             # the offending value is left out: it may be a password
-            lines = [f"{name}: {problem['msg']}" for problem in error.errors() for name in _names(cls, problem["loc"])]
+            lines = [
+                f"{name}: {problem['msg']}"
+                for problem in error.errors()
+                for name in _names(cls, problem["loc"])
+            ]
             raise InvalidSettings("\n".join(lines)) from None
         except SettingsError as error:
             raise InvalidSettings(f'{error}; a list is written as JSON, ["like", "this"]') from None
@@ -179,7 +229,9 @@ class Settings(_FromEnvironment):
     announce: AnnounceSettings = AnnounceSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
-    shutdown_grace: PositiveFloat = Field(25.0, description="Seconds that the job in hand has to end after SIGTERM.")
+    shutdown_grace: PositiveFloat = Field(
+        25.0, description="Seconds that the job in hand has to end after SIGTERM."
+    )
 
 
 class DatabaseOnly(_FromEnvironment):
@@ -210,4 +262,6 @@ def _names(kind: type[BaseSettings], path: tuple[int | str, ...]) -> list[str]:
     group = kind.model_fields[str(path[0])].annotation
     if len(path) > 1 or not (isinstance(group, type) and issubclass(group, BaseModel)):
         return [variable(path)]
-    return [variable((*path, name)) for name, field in group.model_fields.items() if field.is_required()]
+    return [
+        variable((*path, name)) for name, field in group.model_fields.items() if field.is_required()
+    ]

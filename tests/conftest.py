@@ -20,7 +20,10 @@ NEEDS_REAL_KAFKA = "needs a real Kafka"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--faults", choices=("fast", "full"), default="fast", help="how long each fault of tests/faults lasts"
+        "--faults",
+        choices=("fast", "full"),
+        default="fast",
+        help="how long each fault of tests/faults lasts",
     )
 
 
@@ -36,9 +39,14 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = sum(NEEDS_REAL_KAFKA in str(report.longrepr) for report in terminalreporter.getreports("skipped"))
+    skipped = sum(
+        NEEDS_REAL_KAFKA in str(report.longrepr)
+        for report in terminalreporter.getreports("skipped")
+    )
     if skipped:
-        terminalreporter.write_line(f"{skipped} skipped for want of a real Kafka: install Java and Maven, or Docker.")
+        terminalreporter.write_line(
+            f"{skipped} skipped for want of a real Kafka: install Java and Maven, or Docker."
+        )
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,9 @@ async def run(url: str, bootstrap_servers: str, topic: str, completed: str) -> N
     """Consume for ever."""
     conn = await asyncpg.connect(url)
     units = await places(conn)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True
+    )
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=bootstrap_servers,
@@ -74,7 +76,9 @@ async def run(url: str, bootstrap_servers: str, topic: str, completed: str) -> N
         await consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1})
 
 
-async def apply(conn: "asyncpg.Connection[Any]", job: dict[str, Any], units: dict[str, Any]) -> bytes:
+async def apply(
+    conn: "asyncpg.Connection[Any]", job: dict[str, Any], units: dict[str, Any]
+) -> bytes:
     """Write one job's rows; its event."""
     job_id, year = job["job_id"], job["year"]
     path = Path(unquote(job["file"]["url"].removeprefix("file://")))
@@ -86,7 +90,9 @@ async def apply(conn: "asyncpg.Connection[Any]", job: dict[str, Any], units: dic
         await conn.execute(HEADS, modules, PURCHASES.id, job_id)
         await conn.execute(DELETE, modules, PURCHASES.id, job_id)
         counts = await conn.fetch(COUNTS, modules, PURCHASES.id)
-        event = json.dumps({"job_id": job_id, "outcome": "succeeded", "sources": [list(row) for row in counts]})
+        event = json.dumps(
+            {"job_id": job_id, "outcome": "succeeded", "sources": [list(row) for row in counts]}
+        )
         await conn.execute(CLOSE, job_id, datetime.now(UTC), event.encode())
     return event.encode()
 
@@ -95,7 +101,10 @@ def _rows(path: Path, job_id: int, year: int, units: dict[str, Any]) -> Iterator
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             unit, module = units[row.pop("unit_institutional_id")]
-            row["quantity"], row["total_spent_amount"] = float(row["quantity"]), float(row["total_spent_amount"])
+            row["quantity"], row["total_spent_amount"] = (
+                float(row["quantity"]),
+                float(row["total_spent_amount"]),
+            )
             yield PURCHASES.id, module, unit, year, 1, job_id, json.dumps(row, ensure_ascii=False)
 
 

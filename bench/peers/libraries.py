@@ -99,7 +99,12 @@ def dlt_rows(home: Path, url: str, path: Path, units: dict[str, Any], job_id: in
 
 def dlt_arrow(home: Path, url: str, path: Path, units: dict[str, Any], job_id: int) -> None:
     """A `merge` of an Arrow table by module, into a table of dlt's own."""
-    _merge(home, url, lambda: pa.Table.from_pylist([_flat(row) for row in entries(path, units, job_id)]), "arrow")
+    _merge(
+        home,
+        url,
+        lambda: pa.Table.from_pylist([_flat(row) for row in entries(path, units, job_id)]),
+        "arrow",
+    )
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +121,9 @@ def _merge(home: Path, url: str, made: Callable[[], Any], name: str) -> None:
     )
     pipeline.run(
         dlt.resource(
-            made(), name="data_entries", write_disposition="merge", merge_key=("carbon_report_module_id", "source")
+            made(),
+            name="data_entries",
+            write_disposition="merge",
+            merge_key=("carbon_report_module_id", "source"),
         )
     ).raise_on_failed_jobs()

@@ -24,7 +24,9 @@ _UNITS = """
 """
 
 
-def write_purchases(path: Path, rows: int, *, units: int, first_unit: int = 1, seed: int = 7) -> Path:
+def write_purchases(
+    path: Path, rows: int, *, units: int, first_unit: int = 1, seed: int = 7
+) -> Path:
     """A file of purchases of so many units, in no order; one name in ten is quoted."""
     chance = random.Random(seed)
     with path.open("w", encoding="utf-8") as file:
@@ -32,22 +34,35 @@ def write_purchases(path: Path, rows: int, *, units: int, first_unit: int = 1, s
         for number in range(rows):
             name = f'"Pipettes, {number} ""x"""' if number % 10 == 0 else f"Réactif {number}"
             unit, amount = chance.randrange(units) + first_unit, chance.randrange(10**6) / 100
-            file.write(f"U{unit},{name},Fournisseur {number % 900},{number % 12 + 1},{amount},chf,C{number % 400}\n")
+            file.write(
+                f"U{unit},{name},Fournisseur {number % 900},{number % 12 + 1},{amount},chf,C{number % 400}\n"
+            )
     return path
 
 
 def claim(path: Path) -> dict[str, Any]:
     """The claim check of a file, hashed without holding it in memory."""
     with path.open("rb") as file:
-        return {"url": path.as_uri(), "size": path.stat().st_size, "sha256": file_digest(file, "sha256").hexdigest()}
+        return {
+            "url": path.as_uri(),
+            "size": path.stat().st_size,
+            "sha256": file_digest(file, "sha256").hexdigest(),
+        }
 
 
 def message(path: Path, job_id: int, **more: Any) -> dict[str, Any]:
     """The job message of a file of purchases."""
-    return {"job_id": job_id, "year": YEAR, "data_entry_type": PURCHASES.name, "file": claim(path)} | more
+    return {
+        "job_id": job_id,
+        "year": YEAR,
+        "data_entry_type": PURCHASES.name,
+        "file": claim(path),
+    } | more
 
 
-async def places(conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASES.module_type_id) -> dict[str, Any]:
+async def places(
+    conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASES.module_type_id
+) -> dict[str, Any]:
     """Unit and module by institutional id."""
     return {row[0]: (row[1], row[2]) for row in await conn.fetch(_UNITS, module_type_id)}
 
@@ -55,7 +70,9 @@ async def places(conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASE
 def lines(path: Path, units: dict[str, Any], job_id: int) -> Iterator[bytes]:
     """The good rows of a file of purchases as lines for COPY, in the file's order."""
     with open_csv(path, PURCHASES, per_year=True, max_columns=100) as table:
-        checker = EntryChecker(PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, 1, job_id), units=units)
+        checker = EntryChecker(
+            PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, 1, job_id), units=units
+        )
         while rows := table.take(1000)[0]:
             yield from map(line_of, checker.check(rows)[0])
 

@@ -1,6 +1,7 @@
 """What a measurement found: figures against goals, for people at once, and kept for the page."""
 
 import json
+import random
 import shlex
 import statistics
 import sys
@@ -13,6 +14,9 @@ from typing import Any, Self
 
 KEPT = Path(__file__).parents[2] / ".bench"
 """Where results lie until the page is written."""
+
+MARGIN = 1.03
+"""A median of after/before up to this is no loss, whatever its interval is."""
 
 
 @dataclass
@@ -38,6 +42,27 @@ class Figure:
             return float("inf")
         low, high = (self.goal, self.value) if self.at_least else (self.value, self.goal)
         return high / low if low else float("inf")
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median of after/before over pairs of runs, with its bootstrap 95 % interval."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of_pairs(cls, before: Sequence[float], after: Sequence[float]) -> Self:
+        ratios = [new / old for old, new in zip(before, after, strict=True)]
+        chance = random.Random(1)
+        medians = [median(chance.choices(ratios, k=len(ratios))) for _ in range(10_000)]
+        bounds = statistics.quantiles(medians, n=40)
+        return cls(median(ratios), bounds[0], bounds[-1])
+
+    @property
+    def verdict(self) -> str:
+        return "no loss" if self.median <= MARGIN or self.low <= 1 <= self.high else "LOSS"
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from service.demo.postgres import EmbeddedPostgres
 from tests.support.apache import ApacheKafka
 from tests.support.databases import new_database
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))  # results go to stdout
+structlog.configure(
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
+)  # results go to stdout
 
 YEAR = 2025
 UNIVERSITY = f"""
@@ -26,6 +28,13 @@ UNIVERSITY = f"""
     INSERT INTO carbon_report_modules (carbon_report_id, module_type_id)
     SELECT id, type FROM carbon_reports, generate_series(1, 8) AS type
 """
+
+Migrate = Callable[[str], Awaitable[None]]
+"""Brings the schema of the database at a URL up to date."""
+
+
+async def _migrate(url: str) -> None:
+    await upgrade(url, report=lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,15 @@ class Servers:
     home: Path
 
     @asynccontextmanager
-    async def database(self, *, units: int) -> AsyncIterator[tuple[str, "asyncpg.Connection[Any]"]]:
-        """A migrated database with so many units, each with all modules of the year; its URL and a connection."""
+    async def database(
+        self, *, units: int, migrate: Migrate = _migrate
+    ) -> AsyncIterator[tuple[str, "asyncpg.Connection[Any]"]]:
+        """A migrated database with so many units, each with all modules of the year.
+
+        Gives its URL and a connection.
+        """
         with new_database(self.postgres.url) as url:
-            await upgrade(url, report=lambda _: None)
+            await migrate(url)
             conn = await asyncpg.connect(url)
             try:
                 await conn.execute(UNIVERSITY.replace("$1", str(units)))
@@ -51,9 +65,13 @@ class Servers:
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """Start both; they end with the measurement."""
-    with TemporaryDirectory(prefix="uploads-bench-") as home, EmbeddedPostgres() as postgres, ApacheKafka() as kafka:
+def servers(**settings: str) -> Iterator[Servers]:
+    """Start both; they end with the measurement. `settings` are those of `postgresql.conf`."""
+    with (
+        TemporaryDirectory(prefix="uploads-bench-") as home,
+        EmbeddedPostgres(settings=settings) as postgres,
+        ApacheKafka() as kafka,
+    ):
         yield Servers(postgres, kafka, Path(home))
 
 

@@ -10,7 +10,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from service.contract.topics import Topics
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.kafka.connection import connection_options
 from service.kafka.topic_admin import ensure_topics
 from service.settings import Settings
@@ -23,21 +23,30 @@ LONGEST = 1800.0
 class Talk:
     """Sends jobs of one kind and reads completion events, all partitions, from now on."""
 
-    def __init__(self, topics: Topics, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
+    def __init__(
+        self, topics: Topics, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer
+    ) -> None:
         self.topics = topics
         self._producer = producer
         self._consumer = consumer
 
-    async def timed(self, message: dict[str, Any], topic: str | None = None) -> tuple[float, dict[str, Any]]:
+    async def timed(
+        self, message: dict[str, Any], topic: str | None = None
+    ) -> tuple[float, dict[str, Any]]:
         """Seconds from the message on its topic to its event on its own, and the event. Raises on a failed job."""
         before = time.perf_counter()
-        await self._producer.send_and_wait(topic or self.topics.job_topic(CSV_PER_YEAR), orjson.dumps(message))
+        await self._producer.send_and_wait(
+            topic or self.topics.job_topic(CSV_PER_YEAR), orjson.dumps(message)
+        )
         (event,) = await self.events({message["job_id"]})
         return time.perf_counter() - before, event
 
     async def put(self, topic: str, messages: Iterable[tuple[int, dict[str, Any]]]) -> None:
         """Lay messages onto partitions of a topic, all at once."""
-        sent = [await self._producer.send(topic, orjson.dumps(body), partition=number) for number, body in messages]
+        sent = [
+            await self._producer.send(topic, orjson.dumps(body), partition=number)
+            for number, body in messages
+        ]
         await asyncio.gather(*sent)
 
     async def events(self, job_ids: set[int]) -> Sequence[dict[str, Any]]:
@@ -60,10 +69,14 @@ async def talking(settings: Settings) -> AsyncIterator[Talk]:
     topics = Topics(settings.kafka.topic_prefix)
     await ensure_topics(settings.kafka, topics)
     producer = AIOKafkaProducer(**connection_options(settings.kafka), acks="all")
-    consumer = AIOKafkaConsumer(**connection_options(settings.kafka), fetch_max_wait_ms=20, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **connection_options(settings.kafka), fetch_max_wait_ms=20, enable_auto_commit=False
+    )
     await producer.start()
     await consumer.start()
-    partitions = [TopicPartition(topics.completed, number) for number in range(settings.kafka.partitions)]
+    partitions = [
+        TopicPartition(topics.completed, number) for number in range(settings.kafka.partitions)
+    ]
     consumer.assign(partitions)
     await consumer.seek_to_end(*partitions)
     try:

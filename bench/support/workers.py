@@ -2,12 +2,14 @@
 
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bench.support.servers import Servers
+from service.demo.processes import children
 from service.settings import Settings
 from tests.support.worker import Process, process
 
@@ -18,7 +20,10 @@ def settings_of(servers: Servers, database: str, **more: Any) -> Settings:
     """The settings of a worker as they come, but for its addresses, and topics of its own."""
     root = servers.home / "root"
     root.mkdir(exist_ok=True)
-    kafka = {"bootstrap_servers": servers.kafka.bootstrap_servers, "topic_prefix": f"bench{secrets.token_hex(3)}"}
+    kafka = {
+        "bootstrap_servers": servers.kafka.bootstrap_servers,
+        "topic_prefix": f"bench{secrets.token_hex(3)}",
+    }
     return Settings(
         database={"url": database},
         kafka=kafka,
@@ -56,17 +61,13 @@ def forget_peak(worker: Process) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process and its children still alive have used."""
-    total = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(entry.name) == pid or int(fields[1]) == pid:
-                total += int(fields[11]) + int(fields[12])
-    return total / TICKS
+    """Processor time that a process and its children have used, ended children included."""
+    used = 0.0
+    for each in (*children(pid), pid):
+        with suppress(OSError):  # it has just ended
+            used += time.clock_gettime((~each << 3) | 2)  # Linux: the clock of that process
+    ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+    return used + sum(map(int, ended)) / TICKS
 
 
 def _of(worker: Process, name: str) -> float:

@@ -136,7 +136,9 @@ def upgrade() -> None:
     for statement in (*TABLES.values(), *INDEXES):
         op.execute(statement)
     first = (op.get_bind().scalar(HIGHEST_JOB_ID) or 0) + 1
-    op.execute(f"CREATE SEQUENCE upload_job_id_seq START {first} MINVALUE 1 MAXVALUE 9007199254740991")
+    op.execute(
+        f"CREATE SEQUENCE upload_job_id_seq START {first} MINVALUE 1 MAXVALUE 9007199254740991"
+    )
 
 
 def downgrade() -> None:

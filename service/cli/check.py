@@ -31,7 +31,14 @@ from service.jobs.request import UploadRequest
 from service.rows.reject_file import RejectFile
 from service.settings import CheckSettings
 
-_OF_A_REAL_JOB_ALONE = {"schema_version", "job_id", "superseded_by", "attempts", "started_at", "finished_at"}
+_OF_A_REAL_JOB_ALONE = {
+    "schema_version",
+    "job_id",
+    "superseded_by",
+    "attempts",
+    "started_at",
+    "finished_at",
+}
 
 
 def register(cli: typer.Typer) -> None:
@@ -48,7 +55,10 @@ def check(
     replace_scope: ReplaceScopeOption = None,
     on_row_error: OnRowErrorOption = None,
     rejects: Annotated[
-        Path | None, typer.Option(metavar="PATH", dir_okay=False, help="Write all invalid rows to this CSV file.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", dir_okay=False, help="Write all invalid rows to this CSV file."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,7 +99,9 @@ def check(
     raise typer.Exit(EXIT_CODES[result.outcome])
 
 
-async def _preview(request: UploadRequest, settings: CheckSettings, rejects: Path | None) -> tuple[Job, Result]:
+async def _preview(
+    request: UploadRequest, settings: CheckSettings, rejects: Path | None
+) -> tuple[Job, Result]:
     async with read_only_database(settings.database) as engine:
         return await preview(request, engine, settings.limits, lambda found: _kept(found, rejects))
 
@@ -105,7 +117,9 @@ def _show(file: Path, job: Job, result: Result, *, as_json: bool) -> None:
 
 def _show_parked(file: Path, error: Poison, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(orjson.dumps({"outcome": "parked", "code": error.code, "message": error.message}))
+        typer.echo(
+            orjson.dumps({"outcome": "parked", "code": error.code, "message": error.message})
+        )
     else:
         Screen().line(f"{file.name} would be parked ({error.code}): {error.message}", "red")
 
@@ -117,5 +131,7 @@ def _kept(rejects: RejectFile, path: Path | None) -> str | None:
     try:
         shutil.copyfile(rejects.path, path)
     except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}.", param_hint="--rejects") from None
+        raise typer.BadParameter(
+            f"{path} cannot be written: {error.strerror}.", param_hint="--rejects"
+        ) from None
     return str(path)

@@ -22,7 +22,8 @@ def demo(
         bool, typer.Option("--keep", help="Leave everything running, and say how to submit to it.")
     ] = False,
     svg: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, hidden=True, help="Write a picture of it.")
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, hidden=True, help="Write a picture of it."),
     ] = None,
 ) -> None:
     """See the service at work, in a minute and without installing anything.
@@ -43,6 +44,8 @@ def demo(
     try:
         from service.demo.command import run_demo  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        typer.secho(f"The demo is not part of this installation ({error}).", err=True, fg=typer.colors.RED)
+        typer.secho(
+            f"The demo is not part of this installation ({error}).", err=True, fg=typer.colors.RED
+        )
         raise typer.Exit(NOT_INSTALLED) from None
     raise typer.Exit(run_demo(as_json=as_json, keep=keep, svg=svg))

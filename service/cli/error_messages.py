@@ -54,9 +54,11 @@ def explain(error: Exception, kafka_said: str = "") -> CommandFailure | None:
     """The failure that an exception stands for; None where it is a mistake of ours, and a traceback helps."""
     match error:
         case InvalidSettings():
-            return CommandFailure(f"The settings are not usable:\n{error}\nSee `.env.example` for all of them.", WRONG)
+            return CommandFailure(
+                f"The settings are not usable:\n{error}\nSee `.env.example` for all of them.", WRONG
+            )
         case KafkaError():
-            known: UploadError | None = BrokerAway(f"{kafka_said or type(error).__name__}.")
+            known: UploadError | None = BrokerAway("said", said=kafka_said or type(error).__name__)
         case TimeoutError() if error.errno is None and str(error):
             return CommandFailure(str(error), AWAY)
         case _:

@@ -3,13 +3,26 @@
 from typing import Final
 
 from service.cli.screen import Screen
-from service.contract.events import FactorsLine, RowErrorLine, SourceLine, UploadCompleted, UploadParked, UploadProgress
+from service.contract.events import (
+    FactorsLine,
+    RowErrorLine,
+    SourceLine,
+    UploadCompleted,
+    UploadParked,
+    UploadProgress,
+)
 from service.kafka.event_stream import Event
 
 EXIT_CODES: Final = {"succeeded": 0, "partial": 3, "rejected": 4, "superseded": 5, "parked": 6}
 """What a command that waits for a job ends with, by the job's outcome."""
 
-STYLES: Final = {"succeeded": "green", "partial": "yellow", "rejected": "red", "superseded": "magenta", "parked": "red"}
+STYLES: Final = {
+    "succeeded": "green",
+    "partial": "yellow",
+    "rejected": "red",
+    "superseded": "magenta",
+    "parked": "red",
+}
 
 SHOWN_ERRORS = 20
 SHOWN_MODULES = 50
@@ -19,7 +32,9 @@ def summary(event: Event) -> str:
     """A job's end, or its progress, in a line."""
     match event:
         case UploadParked():
-            return f"job {event.job_id} parked  {event.provider_type}  {event.code}: {event.message}"
+            return (
+                f"job {event.job_id} parked  {event.provider_type}  {event.code}: {event.message}"
+            )
         case UploadProgress():
             return f"job {event.job_id} {event.stage}  {event.rows_done:,} rows"
     what = f"{event.provider_type} {event.data_entry_type} {event.year}"
@@ -32,7 +47,9 @@ def show_end(screen: Screen, event: UploadCompleted | UploadParked) -> None:
     if isinstance(event, UploadParked):
         screen.line(f"Job {event.job_id}: parked ({event.code})", style)
         screen.line(event.message)
-        screen.line(f"`uploads dead-letters show {event.dead_letter_id}` says more; a replay may still complete it.")
+        screen.line(
+            f"`uploads dead-letters show {event.dead_letter_id}` says more; a replay may still complete it."
+        )
         return
     seconds = (event.finished_at - event.started_at).total_seconds()
     screen.line(f"Job {event.job_id}: {event.outcome}{_because(event)}", style)
@@ -74,7 +91,11 @@ def _because(event: UploadCompleted) -> str:
 
 def _modules(modules: list[int]) -> str:
     listed = ", ".join(map(str, modules[:SHOWN_MODULES]))
-    more = f", and {len(modules) - SHOWN_MODULES:,} more (--json lists them)" if len(modules) > SHOWN_MODULES else ""
+    more = (
+        f", and {len(modules) - SHOWN_MODULES:,} more (--json lists them)"
+        if len(modules) > SHOWN_MODULES
+        else ""
+    )
     return f"{len(modules):,} affected {_plural(len(modules), 'module')}: {listed}{more}"
 
 
@@ -83,7 +104,10 @@ def _plural(count: int, word: str) -> str:
 
 
 def _show_sources(screen: Screen, lines: list[SourceLine]) -> None:
-    rows = [(line.source or "unknown (NULL)", line.deleted, line.inserted, line.remaining) for line in lines]
+    rows = [
+        (line.source or "unknown (NULL)", line.deleted, line.inserted, line.remaining)
+        for line in lines
+    ]
     counts = ("deleted", "inserted", "remaining")
     screen.table(("source", *counts), rows, numbers=counts)
 

@@ -26,7 +26,13 @@ class Screen:
         """One line, however long."""
         self._console.print(Text(text, style), soft_wrap=True)
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        *,
+        numbers: Sequence[str] = (),
+    ) -> None:
         """Rows under their headings; the columns in `numbers` are set to the right."""
         cells = [[_shown(value) for value in row] for row in rows]
         if not self.is_terminal:
@@ -35,7 +41,9 @@ class Screen:
             return
         table = Table(header_style="bold")
         for heading in headings:
-            table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
+            table.add_column(
+                heading, justify="right" if heading in numbers else "left", overflow="fold"
+            )
         for row in cells:
             table.add_row(*map(Text, row))
         self._console.print(table)
@@ -62,7 +70,11 @@ class Waiting:
 
     def show(self, progress: UploadProgress) -> None:
         """The latest progress event."""
-        done = f"{progress.bytes_done:,} of {progress.bytes_total:,} bytes" if progress.bytes_total else "inline"
+        done = (
+            f"{progress.bytes_done:,} of {progress.bytes_total:,} bytes"
+            if progress.bytes_total
+            else "inline"
+        )
         typer.echo(f"{progress.stage}: {progress.rows_done:,} rows, {done}", err=True)
 
 

@@ -43,18 +43,30 @@ def submit(
     module: ModuleOption = None,
     replace_scope: ReplaceScopeOption = None,
     on_row_error: OnRowErrorOption = None,
-    submitted_by: Annotated[int | None, typer.Option(metavar="ID", min=1, max=2**63 - 1, help="The user's id.")] = None,
+    submitted_by: Annotated[
+        int | None, typer.Option(metavar="ID", min=1, max=2**63 - 1, help="The user's id.")
+    ] = None,
     based_on: Annotated[
         int | None,
         typer.Option(
-            metavar="ID", min=1, max=MAX_JOB_ID, help="Only if no job above this one has replaced any of the same."
+            metavar="ID",
+            min=1,
+            max=MAX_JOB_ID,
+            help="Only if no job above this one has replaced any of the same.",
         ),
     ] = None,
     job_id: Annotated[
         int | None,
-        typer.Option(metavar="ID", min=1, max=MAX_JOB_ID, help="Default: a fresh one, from the database's sequence."),
+        typer.Option(
+            metavar="ID",
+            min=1,
+            max=MAX_JOB_ID,
+            help="Default: a fresh one, from the database's sequence.",
+        ),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the job to end, and show how.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the job to end, and show how.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="How long `--wait` waits for the end.")
     ] = 900.0,
@@ -100,12 +112,16 @@ def submit(
     raise typer.Exit(exit_code)
 
 
-async def _submit(request: UploadRequest, settings: Settings, job_id: int | None, *, as_json: bool) -> int:
+async def _submit(
+    request: UploadRequest, settings: Settings, job_id: int | None, *, as_json: bool
+) -> int:
     topic = Topics(settings.kafka.topic_prefix).job_topic(request.provider_type)
     await require_topic(settings.kafka, topic)
     job = await _send(request, settings, topic, job_id=job_id)
     if as_json:
-        typer.echo(orjson.dumps({"job_id": job.job_id, "topic": topic, "key": job.key, "file": job.file}))
+        typer.echo(
+            orjson.dumps({"job_id": job.job_id, "topic": topic, "key": job.key, "file": job.file})
+        )
     else:
         typer.echo(job.job_id)
         told = f"`uploads watch --job {job.job_id} --from-beginning` tells how it ends"
@@ -114,7 +130,12 @@ async def _submit(request: UploadRequest, settings: Settings, job_id: int | None
 
 
 async def _submit_and_wait(
-    request: UploadRequest, settings: Settings, job_id: int | None, patience: float, *, as_json: bool
+    request: UploadRequest,
+    settings: Settings,
+    job_id: int | None,
+    patience: float,
+    *,
+    as_json: bool,
 ) -> int:
     topics = Topics(settings.kafka.topic_prefix)
     topic = topics.job_topic(request.provider_type)
@@ -127,7 +148,12 @@ async def _submit_and_wait(
         return await wait_for_end(events, job.job_id, patience, Screen(), as_json=as_json)
 
 
-async def _send(request: UploadRequest, settings: Settings, topic: str, *, job_id: int | None) -> Job:
+async def _send(
+    request: UploadRequest, settings: Settings, topic: str, *, job_id: int | None
+) -> Job:
     store = FileStore.of(settings.storage)
-    async with command_database(settings.database) as engine, connected_producer(settings.kafka) as publish:
+    async with (
+        command_database(settings.database) as engine,
+        connected_producer(settings.kafka) as publish,
+    ):
         return await submit_upload(request, engine, store, publish, topic=topic, job_id=job_id)

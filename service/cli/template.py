@@ -16,12 +16,20 @@ def register(cli: typer.Typer) -> None:
 
 def template(
     type_: Annotated[
-        str | None, typer.Argument(metavar="[TYPE]", help="The type's name or number; without one, all are listed.")
+        str | None,
+        typer.Argument(
+            metavar="[TYPE]", help="The type's name or number; without one, all are listed."
+        ),
     ] = None,
     unit_specific: Annotated[
-        bool, typer.Option("--unit-specific", help="For an upload to one module: without the column of the unit.")
+        bool,
+        typer.Option(
+            "--unit-specific", help="For an upload to one module: without the column of the unit."
+        ),
     ] = False,
-    factors: Annotated[bool, typer.Option("--factors", help="For the factors of the type.")] = False,
+    factors: Annotated[
+        bool, typer.Option("--factors", help="For the factors of the type.")
+    ] = False,
 ) -> None:
     """Print the CSV header of a type with an example row, or list the types.
 

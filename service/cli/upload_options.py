@@ -7,14 +7,21 @@ from typing import Annotated
 
 import typer
 
-from service.domain.model import OnRowError, ProviderType, ReplaceScope
+from service.domain.model import OnRowError, ReplaceScope
+from service.domain.provider_types import ProviderType
 from service.jobs.request import BadRequest
 
 FileArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="A CSV file, or JSON rows.")
+    Path,
+    typer.Argument(
+        metavar="FILE", exists=True, dir_okay=False, readable=True, help="A CSV file, or JSON rows."
+    ),
 ]
 TypeOption = Annotated[
-    str, typer.Option("--type", metavar="TYPE", help="The type's name or number; `uploads template` lists them.")
+    str,
+    typer.Option(
+        "--type", metavar="TYPE", help="The type's name or number; `uploads template` lists them."
+    ),
 ]
 YearOption = Annotated[int, typer.Option(min=1900, max=2200, help="The year that the rows are of.")]
 ProviderOption = Annotated[
@@ -25,7 +32,12 @@ ProviderOption = Annotated[
 ]
 ModuleOption = Annotated[
     int | None,
-    typer.Option(metavar="ID", min=1, max=2**63 - 1, help="The carbon report module of a unit-specific upload."),
+    typer.Option(
+        metavar="ID",
+        min=1,
+        max=2**63 - 1,
+        help="The carbon report module of a unit-specific upload.",
+    ),
 ]
 ReplaceScopeOption = Annotated[
     ReplaceScope | None,
@@ -35,7 +47,9 @@ ReplaceScopeOption = Annotated[
 ]
 OnRowErrorOption = Annotated[
     OnRowError | None,
-    typer.Option(help="What an invalid row does: it is skipped (the default), or the whole upload rejected."),
+    typer.Option(
+        help="What an invalid row does: it is skipped (the default), or the whole upload rejected."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

@@ -15,7 +15,12 @@ NO_ANSWER = 7
 
 
 async def wait_for_end(
-    events: AsyncIterator[ReceivedEvent], job_id: int, patience: float, screen: Screen, *, as_json: bool
+    events: AsyncIterator[ReceivedEvent],
+    job_id: int,
+    patience: float,
+    screen: Screen,
+    *,
+    as_json: bool,
 ) -> int:
     """Show how a job goes and ends; the exit code that says it. `patience` in seconds."""
     try:

@@ -24,9 +24,12 @@ def register(cli: typer.Typer) -> None:
 def watch(
     as_json: JsonOption = False,
     from_beginning: Annotated[
-        bool, typer.Option("--from-beginning", help="Start with the oldest event that Kafka has kept.")
+        bool,
+        typer.Option("--from-beginning", help="Start with the oldest event that Kafka has kept."),
     ] = False,
-    job: Annotated[int | None, typer.Option(metavar="ID", min=1, max=MAX_JOB_ID, help="This job alone.")] = None,
+    job: Annotated[
+        int | None, typer.Option(metavar="ID", min=1, max=MAX_JOB_ID, help="This job alone.")
+    ] = None,
 ) -> None:
     """Print how jobs end, a line for each completed or parked one, until Ctrl-C.
 
@@ -44,7 +47,9 @@ def watch(
         asyncio.run(_watch(kafka, as_json=as_json, from_beginning=from_beginning, only=job))
 
 
-async def _watch(kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, only: int | None) -> None:
+async def _watch(
+    kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, only: int | None
+) -> None:
     screen, topics = Screen(), Topics(kafka.topic_prefix)
     await require_topic(kafka, topics.completed, *topics.all_jobs)
     async with listen_to_events(kafka, topics.completed, from_beginning=from_beginning) as events:
@@ -54,7 +59,10 @@ async def _watch(kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, o
             if as_json:
                 typer.echo(heard.value)
             else:
-                screen.line(f"{heard.at.astimezone():%Y-%m-%d %H:%M:%S}  {summary(heard.event)}", _style(heard.event))
+                screen.line(
+                    f"{heard.at.astimezone():%Y-%m-%d %H:%M:%S}  {summary(heard.event)}",
+                    _style(heard.event),
+                )
 
 
 def _style(event: Event) -> str:

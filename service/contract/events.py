@@ -10,7 +10,8 @@ from cloudevents.core.v1.event import CloudEvent
 from pydantic import BaseModel, ConfigDict
 
 from service.domain.catalogue import entry_type
-from service.domain.model import Job, Outcome, Record, Result, source_name
+from service.domain.model import Job, Outcome, Record, Result
+from service.domain.provider_types import source_name
 
 COMPLETED = "uploads.job.completed"
 PARKED = "uploads.job.parked"
@@ -32,19 +33,21 @@ class Rows(_Body):
 
 
 class RowErrorLine(_Body):
-    """One skipped row; `row` counts data rows from 1."""
+    """One skipped row; `row` counts data rows from 1. `message` is made of the code and the values."""
 
     row: int
     column: str
     code: str
     message: str
+    values: dict[str, Any] = {}
 
 
 class ReasonLine(_Body):
-    """Why the whole job was rejected."""
+    """Why the whole job was rejected. `message` is made of the code and the values."""
 
     code: str
     message: str
+    values: dict[str, Any] = {}
 
 
 class SourceLine(_Body):
@@ -87,7 +90,9 @@ class UploadCompleted(_Body):
     finished_at: datetime
 
     @classmethod
-    def of(cls, job: Job, result: Result, *, attempts: int, started_at: datetime, finished_at: datetime) -> Any:
+    def of(
+        cls, job: Job, result: Result, *, attempts: int, started_at: datetime, finished_at: datetime
+    ) -> Any:
         """The event of a job that ended with `result`."""
         sources = [
             SourceLine(
@@ -104,7 +109,11 @@ class UploadCompleted(_Body):
             outcome=result.outcome,
             year=job.year,
             data_entry_type=entry_type(job.data_entry_type_id).name,
-            rows=Rows(total=result.rows_total, processed=result.rows_processed, skipped=result.rows_skipped),
+            rows=Rows(
+                total=result.rows_total,
+                processed=result.rows_processed,
+                skipped=result.rows_skipped,
+            ),
             row_errors=[RowErrorLine.model_validate(error) for error in result.row_errors],
             reason=result.reason and ReasonLine.model_validate(result.reason),
             reject_file=result.reject_file,
@@ -127,6 +136,7 @@ class UploadParked(_Body):
     outcome: Literal["parked"] = "parked"
     code: str
     message: str
+    values: dict[str, Any] = {}
     dead_letter_id: UUID
 
 
@@ -151,7 +161,9 @@ def progress_record(job: Job, progress: Any, *, topic: str, source: str) -> Reco
         bytes_total=progress.bytes_total,
     )
     now = datetime.now(UTC)
-    return to_record(body, topic=topic, kind=PROGRESS, event_id=uuid4(), at=now, source=source, key=job.key)
+    return to_record(
+        body, topic=topic, kind=PROGRESS, event_id=uuid4(), at=now, source=source, key=job.key
+    )
 
 
 def completion_id(job_id: int) -> UUID:
@@ -159,7 +171,9 @@ def completion_id(job_id: int) -> UUID:
     return uuid5(_NAMESPACE, str(job_id))
 
 
-def to_record(body: BaseModel, *, topic: str, kind: str, event_id: UUID, at: datetime, source: str, key: str) -> Record:
+def to_record(
+    body: BaseModel, *, topic: str, kind: str, event_id: UUID, at: datetime, source: str, key: str
+) -> Record:
     """The Kafka record of an event: attributes in `ce_` headers, the body as JSON in the value."""
     attributes = {
         "specversion": "1.0",

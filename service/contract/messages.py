@@ -1,15 +1,26 @@
 """The wire, inbound: one message class per kind of upload, and the one way from bytes to a `Job`."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from service.domain.catalogue import entry_type, factor_type
 from service.domain.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge
-from service.domain.model import MAX_JOB_ID, FileRef, Job, OnRowError, ProviderType, ReplaceScope
+from service.domain.model import MAX_JOB_ID, FileRef, Job, OnRowError, ReplaceScope
+from service.domain.provider_types import ProviderType
 
 MAX_MESSAGE_BYTES = 2**20
 """The largest job message, inline rows included; more belongs in a file."""
@@ -23,11 +34,15 @@ class FileClaim(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    url: Annotated[str, Field(min_length=1, max_length=4096, examples=["s3://uploads/2025/purchases.csv"])]
+    url: Annotated[
+        str, Field(min_length=1, max_length=4096, examples=["s3://uploads/2025/purchases.csv"])
+    ]
     size: Annotated[int, Field(strict=True, ge=0, description="Bytes as stored.")]
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
     content_encoding: Literal["gzip", "zstd"] | None = None
-    expires_at: AwareDatetime | None = Field(None, description="After this moment the file may be gone.")
+    expires_at: AwareDatetime | None = Field(
+        None, description="After this moment the file may be gone."
+    )
 
     def to_domain(self) -> FileRef:
         return FileRef(self.url, self.size, self.sha256, self.content_encoding, self.expires_at)
@@ -39,13 +54,16 @@ class UploadJob(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     schema_version: Literal[1] = 1
-    job_id: JobId = Field(description="Drawn from the sequence `upload_job_id_seq` when the upload is accepted.")
+    job_id: JobId = Field(
+        description="Drawn from the sequence `upload_job_id_seq` when the upload is accepted."
+    )
     year: Annotated[int, Field(strict=True, ge=1900, le=2200, examples=[2025])]
     data_entry_type: Annotated[int, Field(strict=True)] | str = Field(
         description="The type's name or number.", examples=["other_purchases", 66]
     )
     on_row_error: OnRowError = Field(
-        OnRowError.SKIP, description="`skip` invalid rows, or `reject` the whole job for one of them."
+        OnRowError.SKIP,
+        description="`skip` invalid rows, or `reject` the whole job for one of them.",
     )
     based_on: JobId | None = Field(
         None, description="Apply only if no job above this one has replaced any of the same scope."
@@ -55,7 +73,7 @@ class UploadJob(BaseModel):
 
     def to_domain(self, provider_type: ProviderType) -> Job:
         """The job that this message asks for. Raises `UnknownType`."""
-        find = factor_type if provider_type is ProviderType.FACTORS else entry_type
+        find = factor_type if provider_type.uploads_factors else entry_type
         type_id = find(self.data_entry_type).id
         return Job(
             job_id=self.job_id,
@@ -89,7 +107,8 @@ class _File(UploadJob):
 
 class _RowsOrFile(UploadJob):
     rows: list[dict[str, Any]] | None = Field(
-        None, description="Objects with the type's columns; values as text or JSON numbers, null is absent."
+        None,
+        description="Objects with the type's columns; values as text or JSON numbers, null is absent.",
     )
     file: FileClaim | None = None
 
@@ -124,37 +143,19 @@ class _UnitSpecific(UploadJob):
         return super()._particulars() | {"carbon_report_module_id": self.carbon_report_module_id}
 
 
-class CsvPerYearJob(_File, _PerYear):
-    """A CSV of the back office: every row names its unit; replaces what the last one put there."""
+def _message_model(provider_type: ProviderType) -> type[UploadJob]:
+    """The message that the topic of a provider type carries, by what the table says of it."""
+    bases: list[type[UploadJob]] = [_RowsOrFile if provider_type.may_carry_rows else _File]
+    if provider_type.has_replace_scope:
+        bases.append(_PerYear)
+    if provider_type.is_unit_specific:
+        bases.append(_UnitSpecific)
+    name = "".join(part.capitalize() for part in provider_type.split("-")) + "Job"
+    return create_model(name, __base__=tuple(bases), __doc__=provider_type.meaning)
 
 
-class CsvUnitSpecificJob(_File, _UnitSpecific):
-    """A CSV of one unit: its rows are appended to one module."""
-
-
-class ApiPerYearJob(_RowsOrFile, _PerYear):
-    """Rows of another program, for any units; replaces what the last such job put there."""
-
-
-class ApiUnitSpecificJob(_RowsOrFile, _UnitSpecific):
-    """Rows of another program for one module; appended."""
-
-
-class ExternalIntegrationJob(_RowsOrFile, _PerYear):
-    """A synchronisation with another system; replaces what the last one put there."""
-
-
-class FactorsJob(_File):
-    """The factors of one type and year, whole: those not in the file are dropped."""
-
-
-MESSAGES: dict[ProviderType, type[UploadJob]] = {
-    ProviderType.CSV_MODULE_PER_YEAR: CsvPerYearJob,
-    ProviderType.CSV_MODULE_UNIT_SPECIFIC: CsvUnitSpecificJob,
-    ProviderType.API_MODULE_PER_YEAR: ApiPerYearJob,
-    ProviderType.API_MODULE_UNIT_SPECIFIC: ApiUnitSpecificJob,
-    ProviderType.EXTERNAL_INTEGRATION: ExternalIntegrationJob,
-    ProviderType.FACTORS: FactorsJob,
+MESSAGES: Mapping[ProviderType, type[UploadJob]] = {
+    provider_type: _message_model(provider_type) for provider_type in ProviderType
 }
 """The message that each topic carries."""
 
@@ -168,11 +169,11 @@ def parse_job(provider_type: ProviderType, value: bytes | None) -> Job:
     if value is None:
         raise Tombstone
     if len(value) > MAX_MESSAGE_BYTES:
-        raise TooLarge(f"The message has {len(value)} bytes, at most {MAX_MESSAGE_BYTES}; send the rows as a file.")
+        raise TooLarge("message", size=len(value), most=MAX_MESSAGE_BYTES)
     try:
         message = MESSAGES[provider_type].model_validate(_loads(value))
     except ValidationError as error:
-        raise SchemaViolation(_explained(error)) from None
+        raise SchemaViolation("fields", problems=_problems_of(error)) from None
     return message.to_domain(provider_type)
 
 
@@ -180,15 +181,18 @@ def _loads(value: bytes) -> dict[str, Any]:
     try:
         loaded = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise NotJson(f"It breaks at line {error.lineno}, column {error.colno}.") from None
+        raise NotJson("breaks", line=error.lineno, column=error.colno) from None
     if not isinstance(loaded, dict):
-        raise SchemaViolation(f"expected a JSON object, found {type(loaded).__name__}")
+        raise SchemaViolation("not_an_object", found=type(loaded).__name__)
     return loaded
 
 
-def _explained(error: ValidationError) -> str:
-    problems = (f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}" for problem in error.errors())
-    return "; ".join(problems)
+def _problems_of(error: ValidationError) -> list[str]:
+    """Each field that is wrong and what was expected, without the value that was found."""
+    return [
+        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
+        for problem in error.errors()
+    ]
 
 
 def job_id_of(value: bytes | None) -> int | None:

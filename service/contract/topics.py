@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,14 @@ class Topics:
 
     def provider_type(self, topic: str) -> ProviderType | None:
         """Whose jobs arrive on a topic; None where it is no job topic of this installation."""
-        return next((provider_type for provider_type in ProviderType if self.job_topic(provider_type) == topic), None)
+        return next(
+            (
+                provider_type
+                for provider_type in ProviderType
+                if self.job_topic(provider_type) == topic
+            ),
+            None,
+        )
 
     @property
     def completed(self) -> str:

@@ -10,7 +10,9 @@ def escape_json(json: bytes) -> bytes:
     return json.replace(b"\\", b"\\\\")
 
 
-async def copy_lines(conn: AsyncConnection, table: str, columns: tuple[str, ...], lines: AsyncIterator[bytes]) -> int:
+async def copy_lines(
+    conn: AsyncConnection, table: str, columns: tuple[str, ...], lines: AsyncIterator[bytes]
+) -> int:
     """Write a stream of whole lines, some at a time, within the caller's transaction; the number of rows written.
 
     A line is its cells in the order of `columns`, with tabs between them. The stream sets the pace, and no

@@ -15,17 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db import tables
-from service.domain.model import (
-    UNIT_SPECIFIC,
-    Job,
-    LetterState,
-    Outcome,
-    Position,
-    ProviderType,
-    ReplaceScope,
-    Result,
-    WriteMode,
-)
+from service.domain.model import Job, LetterState, Outcome, Position, ReplaceScope, Result
+from service.domain.provider_types import ProviderType, WriteMode
 
 QUARANTINE_AFTER = 3
 """Replays after which a letter that has failed again is no longer `open`."""
@@ -104,13 +95,18 @@ class Filter:
     @property
     def narrows(self) -> bool:
         """Whether it says anything about the letters but their state and number."""
-        return any((self.ids, self.codes, self.topics, self.provider_types, self.scopes, self.jobs)) or bool(
-            self.older_than or self.newer_than
-        )
+        return any(
+            (self.ids, self.codes, self.topics, self.provider_types, self.scopes, self.jobs)
+        ) or bool(self.older_than or self.newer_than)
 
     def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
         if self.ids:
-            yield sa.or_(*(sa.cast(_row.id, sa.Text).startswith(given, autoescape=True) for given in self.ids))
+            yield sa.or_(
+                *(
+                    sa.cast(_row.id, sa.Text).startswith(given, autoescape=True)
+                    for given in self.ids
+                )
+            )
         if self.scopes:
             yield sa.or_(*map(_of_scope, self.scopes))
         listed = {
@@ -131,7 +127,8 @@ def _of_scope(key: ScopeKey) -> sa.ColumnElement[bool]:
     if isinstance(key, int):
         return sa.any_(_row.modules) == key
     year, type_id = key
-    of_the_year = _row.provider_type.not_in(UNIT_SPECIFIC)
+    unit_specific = [known for known in ProviderType if known.is_unit_specific]
+    of_the_year = _row.provider_type.not_in(unit_specific)
     return sa.and_(_row.year == year, _row.data_entry_type_id == type_id, of_the_year)
 
 
@@ -159,10 +156,19 @@ async def find_letters(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
 async def count_by_code(conn: AsyncConnection, chosen: Filter) -> list[Group]:
     """The letters that are meant by code, the most frequent first."""
     counted = sa.select(
-        _row.code, _row.state, sa.func.count(), sa.func.min(_row.parked_at), sa.func.max(_row.parked_at)
+        _row.code,
+        _row.state,
+        sa.func.count(),
+        sa.func.min(_row.parked_at),
+        sa.func.max(_row.parked_at),
     )
-    rows = (await conn.execute(counted.where(*chosen.conditions()).group_by(_row.code, _row.state))).all()
-    groups = [_group(code, [row for row in rows if row.code == code]) for code in {row.code for row in rows}]
+    rows = (
+        await conn.execute(counted.where(*chosen.conditions()).group_by(_row.code, _row.state))
+    ).all()
+    groups = [
+        _group(code, [row for row in rows if row.code == code])
+        for code in {row.code for row in rows}
+    ]
     return sorted(groups, key=lambda count_by_code: (-count_by_code.count, count_by_code.code))
 
 
@@ -203,7 +209,9 @@ _FAILED_AGAIN = text("""
       AND state IN ('open', 'claimed', 'sent', 'quarantined')
 """)
 
-_SENT_TO = text("UPDATE dead_letters SET dlq_partition = :partition, dlq_offset = :offset WHERE id = :id")
+_SENT_TO = text(
+    "UPDATE dead_letters SET dlq_partition = :partition, dlq_offset = :offset WHERE id = :id"
+)
 
 _COUNT_OPEN = text("""
     SELECT code, count(*) FROM dead_letters WHERE state IN ('open', 'claimed', 'sent', 'quarantined')
@@ -242,7 +250,11 @@ async def insert_letter(conn: AsyncConnection, row: dict[str, Any]) -> bool:
         return False
     if row["replay_of"] is not None:
         reason = f"parked again as {row['id']}: {row['code']}"
-        predecessor = {"replay_of": row["replay_of"], "original_topic": row["original_topic"], "reason": reason}
+        predecessor = {
+            "replay_of": row["replay_of"],
+            "original_topic": row["original_topic"],
+            "reason": reason,
+        }
         await conn.execute(_FAILED_AGAIN, predecessor)
     return True
 
@@ -281,7 +293,9 @@ def _reason(job_id: int, outcome: Outcome) -> str:
     return f"job {job_id}: {outcome.value}"
 
 
-async def note_position(conn: AsyncConnection, letter_id: UUID, *, partition: int, offset: int) -> None:
+async def note_position(
+    conn: AsyncConnection, letter_id: UUID, *, partition: int, offset: int
+) -> None:
     """Remember where in the dead-letter topic the record lies."""
     await conn.execute(_SENT_TO, {"id": letter_id, "partition": partition, "offset": offset})
 
@@ -335,7 +349,13 @@ _DISCARD = text("""
 
 
 async def claim_letter(
-    conn: AsyncConnection, letter: Letter, *, by: str, reason: str, job: Job | None = None, edited_as: int | None = None
+    conn: AsyncConnection,
+    letter: Letter,
+    *,
+    by: str,
+    reason: str,
+    job: Job | None = None,
+    edited_as: int | None = None,
 ) -> bool:
     """Take a letter for sending, if it still is as it was read; of two operators at once, one gets True.
 
@@ -348,7 +368,9 @@ async def claim_letter(
         "year": job and job.year,
         "modules": None if module_id is None else [module_id],
     }
-    claimed = await conn.execute(_CLAIM, _seen(letter) | read_as | {"by": by, "reason": reason, "edited_as": edited_as})
+    claimed = await conn.execute(
+        _CLAIM, _seen(letter) | read_as | {"by": by, "reason": reason, "edited_as": edited_as}
+    )
     return claimed.rowcount == 1
 
 
@@ -357,7 +379,9 @@ async def mark_sent(conn: AsyncConnection, letter_id: UUID, *, by: str, reason: 
     await conn.execute(_SENT, {"id": letter_id, "by": by, "reason": reason})
 
 
-async def take_back_claims(conn: AsyncConnection, *, after: timedelta, by: str) -> Mapping[UUID, LetterState]:
+async def take_back_claims(
+    conn: AsyncConnection, *, after: timedelta, by: str
+) -> Mapping[UUID, LetterState]:
     """End the claims that are that old: their operator was killed. Where each letter stands now.
 
     It counts as sent where its job was begun since, else it is as before the claim.
@@ -366,7 +390,9 @@ async def take_back_claims(conn: AsyncConnection, *, after: timedelta, by: str) 
     return {row.id: LetterState(row.state) for row in await conn.execute(_TAKE_BACK, given)}
 
 
-async def discard_letters(conn: AsyncConnection, letters: Collection[Letter], *, by: str, reason: str) -> list[UUID]:
+async def discard_letters(
+    conn: AsyncConnection, letters: Collection[Letter], *, by: str, reason: str
+) -> list[UUID]:
     """Give letters up, those that still are as they were read; their ids."""
     gone = []
     for letter in letters:

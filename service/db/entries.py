@@ -6,7 +6,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db.copy import copy_lines
-from service.domain.model import Job, WriteMode
+from service.domain.model import Job
+from service.domain.provider_types import WriteMode
 
 COLUMNS = (
     "data_entry_type_id",
@@ -39,7 +40,9 @@ async def insert_entries(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> 
     return await copy_lines(conn, "data_entries", COLUMNS, lines)
 
 
-async def held_ids(conn: AsyncConnection, job: Job, modules: Collection[int], key: str) -> Mapping[int, set[str]]:
+async def held_ids(
+    conn: AsyncConnection, job: Job, modules: Collection[int], key: str
+) -> Mapping[int, set[str]]:
     """The values of `data[key]`, trimmed, that entries hold by module and go on to hold after the job.
 
     Left out are the rows that the job has written, and those of its source where it replaces them. Rows of

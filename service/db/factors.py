@@ -68,7 +68,9 @@ async def stage_factors(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> i
     return staged
 
 
-async def take_factor_head(conn: AsyncConnection, type_id: int, year: int, *, job_id: int, fence: int) -> int | None:
+async def take_factor_head(
+    conn: AsyncConnection, type_id: int, year: int, *, job_id: int, fence: int
+) -> int | None:
     """Lock, fence and write the head of (type, year); the newer job's id where there is one, else None."""
     scope = {"type_id": type_id, "year": year}
     if await conn.scalar(_TAKE_HEAD, scope | {"job_id": job_id, "fence": fence}) is not None:

@@ -76,7 +76,9 @@ class LedgerLine:
     event: Record | None = None
 
 
-async def begin_attempt(conn: AsyncConnection, job: Job, *, topic: str, now: datetime) -> LedgerLine:
+async def begin_attempt(
+    conn: AsyncConnection, job: Job, *, topic: str, now: datetime
+) -> LedgerLine:
     """Open the job's line, or count another attempt on it; final lines are returned as they are.
 
     Waits while another delivery of the same job is at work. Raises `JobIdConflict` where the line is
@@ -107,7 +109,7 @@ async def lock_line(conn: AsyncConnection, job: Job, *, topic: str) -> LedgerLin
 async def _read(conn: AsyncConnection, job: Job, topic: str, *, locked: bool) -> LedgerLine:
     row = (await conn.execute(_CLAIM if locked else _READ, {"job_id": job.job_id})).one()
     if row.fingerprint != job.fingerprint:
-        raise JobIdConflict(f"Job id {job.job_id}.")
+        raise JobIdConflict("job_id", job_id=job.job_id)
     if row.outcome is None:
         return LedgerLine(job.job_id, row.attempts, row.first_started_at)
     event = _stored_event(topic, row.event_key, row.event_headers, row.event)
@@ -120,7 +122,9 @@ async def find_line(conn: AsyncConnection, job_id: int) -> tuple[str, Outcome | 
     return None if row is None else (row.fingerprint, row.outcome and Outcome(row.outcome))
 
 
-async def close_line(conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime) -> bool:
+async def close_line(
+    conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime
+) -> bool:
     """Make the job's line final: its outcome, its counts and its event; whether any dead letter waits for its end."""
     letters_wait: bool = await conn.scalar(
         _CLOSE,
@@ -133,7 +137,9 @@ async def close_line(conn: AsyncConnection, job: Job, result: Result, event: Rec
             "processed": result.rows_processed,
             "skipped": result.rows_skipped,
             "event_key": event.key,
-            "event_headers": orjson.dumps([(name, value.decode()) for name, value in event.headers]),
+            "event_headers": orjson.dumps(
+                [(name, value.decode()) for name, value in event.headers]
+            ),
             "event": event.value,
         },
     )
@@ -155,7 +161,10 @@ async def lock_unannounced(
 ) -> Sequence[tuple[int, Record]]:
     """Final jobs that finished before a moment and were not announced, locked; those others hold are skipped."""
     rows = await conn.execute(_UNANNOUNCED, {"before": before, "limit": limit})
-    return [(row.job_id, _stored_event(topic, row.event_key, row.event_headers, row.event)) for row in rows]
+    return [
+        (row.job_id, _stored_event(topic, row.event_key, row.event_headers, row.event))
+        for row in rows
+    ]
 
 
 async def count_unannounced(conn: AsyncConnection) -> tuple[int, datetime | None]:
@@ -165,4 +174,6 @@ async def count_unannounced(conn: AsyncConnection) -> tuple[int, datetime | None
 
 
 def _stored_event(topic: str, key: bytes, headers: bytes, value: bytes) -> Record:
-    return Record(topic, key, value, tuple((name, text_.encode()) for name, text_ in orjson.loads(headers)))
+    return Record(
+        topic, key, value, tuple((name, text_.encode()) for name, text_ in orjson.loads(headers))
+    )

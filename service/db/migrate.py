@@ -42,7 +42,9 @@ async def upgrade(
     await _migrate(database_url, partial(command.upgrade, revision=revision), wait, report)
 
 
-async def downgrade(database_url: str, revision: str, *, wait: float = 600.0, report: Report | None = None) -> None:
+async def downgrade(
+    database_url: str, revision: str, *, wait: float = 600.0, report: Report | None = None
+) -> None:
     """Take the schema back to `revision` (`base`: all of it), dropping what the migrations created, rows included."""
     await _migrate(database_url, partial(command.downgrade, revision=revision), wait, report)
 
@@ -60,10 +62,16 @@ def head_revision() -> str:
     return head
 
 
-async def _migrate(database_url: str, run: Callable[[Config], None], wait: float, report: Report | None) -> None:
+async def _migrate(
+    database_url: str, run: Callable[[Config], None], wait: float, report: Report | None
+) -> None:
     report = report or structlog.get_logger(__name__).info
     engine = create_engine(
-        database_url, application_name="carbon-uploads migrate", pool_size=1, lock_timeout=0, statement_timeout=0
+        database_url,
+        application_name="carbon-uploads migrate",
+        pool_size=1,
+        lock_timeout=0,
+        statement_timeout=0,
     )
     try:
         async with engine.connect() as connection:
@@ -103,7 +111,9 @@ def _run(connection: Connection, run: Callable[[Config], None], report: Report) 
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    return MigrationContext.configure(
+        connection, opts={"version_table": VERSION_TABLE}
+    ).get_current_revision()
 
 
 def _config() -> Config:

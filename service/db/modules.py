@@ -38,18 +38,25 @@ class Module:
     unit_id: int
 
 
-async def units_of_year(conn: AsyncConnection, year: int, module_type_id: int) -> Mapping[str, tuple[int, int | None]]:
+async def units_of_year(
+    conn: AsyncConnection, year: int, module_type_id: int
+) -> Mapping[str, tuple[int, int | None]]:
     """Every unit by its institutional id: its id, and its module in the calculator report of that year.
 
     The module is None where the unit has no such report or module. A simulator's report never counts.
     """
     found = await conn.execute(_UNITS, {"year": year, "module_type_id": module_type_id})
-    return {institutional_id.strip(): (unit_id, module_id) for institutional_id, unit_id, module_id in found}
+    return {
+        institutional_id.strip(): (unit_id, module_id)
+        for institutional_id, unit_id, module_id in found
+    }
 
 
 async def calculator_modules(conn: AsyncConnection, year: int, module_type_id: int) -> set[int]:
     """The modules of a type in all calculator reports of a year."""
-    return set(await conn.scalars(_CALCULATOR_MODULES, {"year": year, "module_type_id": module_type_id}))
+    return set(
+        await conn.scalars(_CALCULATOR_MODULES, {"year": year, "module_type_id": module_type_id})
+    )
 
 
 async def find_module(conn: AsyncConnection, module_id: int) -> Module | None:

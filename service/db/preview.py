@@ -58,8 +58,15 @@ async def heads_above(
 
     `among` narrows to these modules; by default all of the year count.
     """
-    scope = {"type_id": job.data_entry_type_id, "year": job.year, "module_type_id": module_type_id, "among": among}
-    found = await conn.execute(_HEADS_ABOVE, scope | {"source": job.source.value, "fence": job.fence})
+    scope = {
+        "type_id": job.data_entry_type_id,
+        "year": job.year,
+        "module_type_id": module_type_id,
+        "among": among,
+    }
+    found = await conn.execute(
+        _HEADS_ABOVE, scope | {"source": job.source.value, "fence": job.fence}
+    )
     return HeadsAbove(*found.one())
 
 
@@ -71,7 +78,12 @@ async def factors_above(conn: AsyncConnection, job: Job) -> int | None:
 
 
 async def compare_factors(
-    conn: AsyncConnection, type_id: int, year: int, *, incoming: Collection[str], kept: Collection[str]
+    conn: AsyncConnection,
+    type_id: int,
+    year: int,
+    *,
+    incoming: Collection[str],
+    kept: Collection[str],
 ) -> FactorCounts:
     """What replacing the factors of a type and year would count; identities are given as JSON.
 
@@ -80,4 +92,6 @@ async def compare_factors(
     given = {"type_id": type_id, "year": year, "incoming": list(incoming), "kept": list(kept)}
     old = (await conn.execute(_COMPARED, given)).one()
     inserted, deleted = len(incoming) - old.updated, int(old.total - old.updated - old.kept)
-    return FactorCounts(inserted, old.updated, deleted, remaining=int(old.total) - deleted + inserted)
+    return FactorCounts(
+        inserted, old.updated, deleted, remaining=int(old.total) - deleted + inserted
+    )

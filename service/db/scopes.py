@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.domain.model import DataEntrySource
+from service.domain.provider_types import DataEntrySource
 
 # Inserting in order is what keeps two jobs over the same scopes from a deadlock.
 _WRITE_HEADS = text("""
@@ -105,17 +105,29 @@ async def modules_holding(
 
 
 async def delete_by_source(
-    conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource, *, keep_job_id: int
+    conn: AsyncConnection,
+    modules: Collection[int],
+    type_id: int,
+    source: DataEntrySource,
+    *,
+    keep_job_id: int,
 ) -> int:
     """Delete the rows of one source and type that any other job wrote; the number deleted.
 
     Rows with no `created_by_id` count as written by another job.
     """
-    scope = {"modules": list(modules), "type_id": type_id, "source": source.value, "job_id": keep_job_id}
+    scope = {
+        "modules": list(modules),
+        "type_id": type_id,
+        "source": source.value,
+        "job_id": keep_job_id,
+    }
     return (await conn.execute(_DELETE, scope)).rowcount
 
 
-async def count_by_source(conn: AsyncConnection, modules: Collection[int], type_id: int) -> Mapping[int | None, int]:
+async def count_by_source(
+    conn: AsyncConnection, modules: Collection[int], type_id: int
+) -> Mapping[int | None, int]:
     """Rows of a type in these modules, for every source that is present; None is unknown origin."""
     counted = await conn.execute(_COUNT, {"modules": list(modules), "type_id": type_id})
     return {row[0]: row[1] for row in counted}
@@ -125,7 +137,9 @@ async def count_other_sources(
     conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource
 ) -> Mapping[int | None, int]:
     """The same without one source, and without visiting its rows."""
-    counted = await conn.execute(_COUNT_OTHERS, {"modules": list(modules), "type_id": type_id, "source": source.value})
+    counted = await conn.execute(
+        _COUNT_OTHERS, {"modules": list(modules), "type_id": type_id, "source": source.value}
+    )
     return {row[0]: row[1] for row in counted}
 
 

@@ -62,7 +62,11 @@ carbon_reports = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     _one_of("kind", ("calculator", "simulator")),
     sa.Index(
-        "carbon_reports_one_calculator", "unit_id", "year", unique=True, postgresql_where=sa.text("kind = 'calculator'")
+        "carbon_reports_one_calculator",
+        "unit_id",
+        "year",
+        unique=True,
+        postgresql_where=sa.text("kind = 'calculator'"),
     ),
 )
 
@@ -91,9 +95,15 @@ data_entries = sa.Table(
     _now("created_at"),
     _now("updated_at"),
     sa.Index("uploads_entries_by_scope", "carbon_report_module_id", "data_entry_type_id", "source"),
-    sa.Index("uploads_entries_by_job", "created_by_id", postgresql_where=sa.text("created_by_id IS NOT NULL")),
     sa.Index(
-        "uploads_entries_of_unknown_source", "carbon_report_module_id", postgresql_where=sa.text("source IS NULL")
+        "uploads_entries_by_job",
+        "created_by_id",
+        postgresql_where=sa.text("created_by_id IS NOT NULL"),
+    ),
+    sa.Index(
+        "uploads_entries_of_unknown_source",
+        "carbon_report_module_id",
+        postgresql_where=sa.text("source IS NULL"),
     ),
 )
 
@@ -111,7 +121,9 @@ factors = sa.Table(
 
 # The service's own
 
-upload_job_ids = sa.Sequence("upload_job_id_seq", minvalue=1, maxvalue=MAX_JOB_ID, metadata=metadata)
+upload_job_ids = sa.Sequence(
+    "upload_job_id_seq", minvalue=1, maxvalue=MAX_JOB_ID, metadata=metadata
+)
 """Whoever produces a job draws its id here, so that a later upload has a higher one."""
 
 upload_jobs = sa.Table(
@@ -142,7 +154,10 @@ upload_jobs = sa.Table(
     _time("last_error_at"),
     sa.CheckConstraint(f"job_id BETWEEN 1 AND {MAX_JOB_ID}", name="job_id"),
     _one_of("outcome", Outcome),
-    sa.CheckConstraint("outcome IS NULL OR num_nulls(finished_at, event_key, event_headers, event) = 0", name="final"),
+    sa.CheckConstraint(
+        "outcome IS NULL OR num_nulls(finished_at, event_key, event_headers, event) = 0",
+        name="final",
+    ),
     sa.Index(
         "upload_jobs_to_announce",
         "finished_at",
@@ -211,12 +226,16 @@ dead_letters = sa.Table(
     sa.Column("state_by", sa.Text),
     sa.Column("state_reason", sa.Text),
     sa.Column("edited_as", sa.BigInteger),
-    sa.UniqueConstraint("original_topic", "original_partition", "original_offset", name="dead_letters_original_key"),
+    sa.UniqueConstraint(
+        "original_topic", "original_partition", "original_offset", name="dead_letters_original_key"
+    ),
     _one_of("state", LetterState),
     sa.Index("dead_letters_by_state", "state", "code"),
     sa.Index("dead_letters_by_job", "job_id"),
     sa.Index("dead_letters_by_time", "parked_at"),
-    sa.Index("dead_letters_by_edit", "edited_as", postgresql_where=sa.text("edited_as IS NOT NULL")),
+    sa.Index(
+        "dead_letters_by_edit", "edited_as", postgresql_where=sa.text("edited_as IS NOT NULL")
+    ),
 )
 """The state of each record of the dead-letter topic, which holds the original's bytes."""
 

@@ -47,11 +47,18 @@ class ActionReport:
 
 
 @asynccontextmanager
-async def audited(engine: AsyncEngine, action: OperatorAction, ids: Collection[UUID]) -> AsyncIterator[ActionReport]:
+async def audited(
+    engine: AsyncEngine, action: OperatorAction, ids: Collection[UUID]
+) -> AsyncIterator[ActionReport]:
     """Write a deed down, let it be done, and write down what came of it, however it ended."""
     async with engine.begin() as conn:
         action_id = await audit.begin_action(
-            conn, actor=action.actor, action=action.name, ids=ids, filter_=action.filter, reason=action.reason
+            conn,
+            actor=action.actor,
+            action=action.name,
+            ids=ids,
+            filter_=action.filter,
+            reason=action.reason,
         )
     report = ActionReport(action_id)
     try:

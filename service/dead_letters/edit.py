@@ -31,7 +31,9 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """`file.url=s3://…` as a path and a value; what is JSON is taken as JSON, else as text. Raises `ValueError`."""
     found = _ASSIGNMENT.fullmatch(text)
     if found is None:
-        raise ValueError(f'"{text}" sets nothing; expected field=value, such as data_entry_type=services')
+        raise ValueError(
+            f'"{text}" sets nothing; expected field=value, such as data_entry_type=services'
+        )
     try:
         return found[1], orjson.loads(found[2])
     except orjson.JSONDecodeError:
@@ -50,24 +52,23 @@ def draft_copy(original: Record, changes: Mapping[str, Any]) -> dict[str, Any]:
         message["based_on"] = job_id
     for path, value in changes.items():
         if path.partition(".")[0] == "job_id":
-            raise BadEdit("A copy always has a fresh job id; leave job_id out.")
+            raise BadEdit("job_id")
         _set(message, path, value)
     if not _is_job_id(message["based_on"]):
-        raise BadEdit("The original names no job id, so nothing says what the copy may replace: add --set based_on=ID.")
+        raise BadEdit("based_on_nothing")
     return message
 
 
 def copy_message(message: Mapping[str, Any], job_id: int) -> bytes:
     """The copy's message. Raises `BadEdit` where its job id is not above the one that it is based on."""
     if job_id <= message["based_on"]:
-        raise BadEdit(
-            f"upload_job_id_seq gave {job_id}, and the original is {message['based_on']}: whoever numbered that "
-            "did not draw from the sequence. Set the sequence above every job id."
-        )
+        raise BadEdit("sequence_behind", drawn=job_id, original=message["based_on"])
     return orjson.dumps({"job_id": job_id, **message})
 
 
-async def send_copy(sender: Sender, letter: Letter, original: Record, value: bytes, job: Job) -> bool:
+async def send_copy(
+    sender: Sender, letter: Letter, original: Record, value: bytes, job: Job
+) -> bool:
     """Send the copy `job` of a letter; False where somebody else has taken the letter meanwhile.
 
     The letter is resolved once the copy has succeeded. The copy starts a life of its own: its replays are
@@ -82,9 +83,9 @@ def _loaded(value: bytes | None) -> dict[str, Any]:
     try:
         message = orjson.loads(value or b"")
     except orjson.JSONDecodeError:
-        raise NotEditable("It is not JSON.") from None
+        raise NotEditable("not_json") from None
     if not isinstance(message, dict):
-        raise NotEditable(f"Expected a JSON object, found {type(message).__name__}.")
+        raise NotEditable("not_an_object", found=type(message).__name__)
     return message
 
 
@@ -106,5 +107,5 @@ def _set(message: dict[str, Any], path: str, value: Any) -> None:
 
 def _item(place: Any, name: str, path: str) -> Any:
     if not isinstance(place, list) or not name.isdecimal() or int(name) >= len(place):
-        raise BadEdit(f"There is no {path} to set: {name} names no field and no item of a list.")
+        raise BadEdit("no_such_field", path=path, name=name)
     return place[int(name)]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.db import dead_letters, service_state
 from service.domain.errors import GuardStopped
+from service.domain.texts import detail_of
 from service.settings import RetrySettings
 
 NAME = "dead_letter_guard"
@@ -39,7 +40,7 @@ class Guard:
             if why and "why" not in kept:
                 await service_state.write_state(conn, NAME, kept | {"why": why}, by=WORKER)
         if why:
-            raise GuardStopped(f"{why} Look at `uploads dead-letters list`, then `uploads dead-letters resume`.")
+            raise GuardStopped("stopped", why=why)
 
     async def resumed(self) -> bool:
         """Whether a person has said go since it stopped; False where that can't be known."""
@@ -54,12 +55,16 @@ class Guard:
 
     async def _too_many(self, conn: AsyncConnection, kept: dict[str, Any]) -> str | None:
         if sum(self._recent) > RECENT / 2:
-            return f"More than half of the last {RECENT} messages were parked."
+            return detail_of(GuardStopped.code, "most_of_last", {"count": RECENT})
         since = datetime.now(UTC) - self._window
         if "resumed_at" in kept:
             since = max(since, datetime.fromisoformat(kept["resumed_at"]))
         if await dead_letters.count_since(conn, since) >= self._limit:
-            return f"{self._limit} messages were parked within {self._window.total_seconds():g} s."
+            return detail_of(
+                GuardStopped.code,
+                "many_in_window",
+                {"count": self._limit, "seconds": self._window.total_seconds()},
+            )
         return None
 
 
@@ -67,5 +72,7 @@ async def resume_parking(engine: AsyncEngine, *, by: str) -> str | None:
     """Say go: parking starts anew, and counting with it. Why it had stopped, None where it had not."""
     async with engine.begin() as conn:
         kept = await service_state.read_state(conn, NAME)
-        await service_state.write_state(conn, NAME, {"resumed_at": datetime.now(UTC).isoformat()}, by=by)
+        await service_state.write_state(
+            conn, NAME, {"resumed_at": datetime.now(UTC).isoformat()}, by=by
+        )
     return kept.get("why")

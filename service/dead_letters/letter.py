@@ -8,7 +8,8 @@ from uuid import UUID, uuid5
 
 from service import __version__
 from service.domain.errors import UploadError, stack_frames
-from service.domain.model import Job, ProviderType, Record
+from service.domain.model import Job, Record
+from service.domain.provider_types import ProviderType
 
 PREFIX = "dlq-"
 SCHEMA_VERSION = "1"
@@ -80,7 +81,11 @@ class Replay:
     @classmethod
     def told_by(cls, letter_headers: Headers) -> Self:
         """What a record's headers say; where they are none that we wrote, it is no replay."""
-        told = {name: value or b"" for name, value in letter_headers if name in {_REPLAY_OF, _REPLAY_COUNT}}
+        told = {
+            name: value or b""
+            for name, value in letter_headers
+            if name in {_REPLAY_OF, _REPLAY_COUNT}
+        }
         try:
             of, count = UUID(told[_REPLAY_OF].decode("ascii")), int(told[_REPLAY_COUNT])
         except (KeyError, ValueError):

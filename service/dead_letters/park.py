@@ -12,7 +12,12 @@ from service.jobs.outbox import Publish
 
 
 async def park_record(
-    engine: AsyncEngine, publish: Publish, topics: Topics, source: str, incoming: Incoming, failure: Failure
+    engine: AsyncEngine,
+    publish: Publish,
+    topics: Topics,
+    source: str,
+    incoming: Incoming,
+    failure: Failure,
 ) -> bool:
     """Put the record, byte for byte, into the dead-letter topic; its row commits after the broker's ack.
 
@@ -25,11 +30,16 @@ async def park_record(
         is_new = await dead_letters.insert_letter(conn, _row(incoming, failure))
         if is_new:
             letter = Record(
-                topics.dead_letter, incoming.record.key, incoming.record.value, letter_headers(incoming, failure)
+                topics.dead_letter,
+                incoming.record.key,
+                incoming.record.value,
+                letter_headers(incoming, failure),
             )
             position = await publish(letter)
             crash.point("after_dead_letter_ack")
-            await dead_letters.note_position(conn, letter_id, partition=position.partition, offset=position.offset)
+            await dead_letters.note_position(
+                conn, letter_id, partition=position.partition, offset=position.offset
+            )
     if failure.job_id is not None:
         await publish(_event(failure.job_id, topics.completed, source, incoming, failure))
     return is_new
@@ -43,9 +53,18 @@ def _event(job_id: int, topic: str, source: str, incoming: Incoming, failure: Fa
         provider_type=incoming.provider_type.value,
         code=failure.error.code,
         message=failure.message,
+        values=dict(failure.error.values),
         dead_letter_id=letter_id,
     )
-    return to_record(body, topic=topic, kind=PARKED, event_id=letter_id, at=failure.last_at, source=source, key=key)
+    return to_record(
+        body,
+        topic=topic,
+        kind=PARKED,
+        event_id=letter_id,
+        at=failure.last_at,
+        source=source,
+        key=key,
+    )
 
 
 def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:

@@ -15,8 +15,14 @@ async def read_originals(read: Read, letters: Sequence[Letter]) -> Mapping[UUID,
     """The letters' records, by letter; one that is gone, or that is another letter's by now, is left out."""
     places = {letter.id: letter.position for letter in letters}
     records = await read([place for place in places.values() if place is not None])
-    found = {letter_id: records.get(place) for letter_id, place in places.items() if place is not None}
-    return {letter_id: record for letter_id, record in found.items() if record and _is_of(letter_id, record)}
+    found = {
+        letter_id: records.get(place) for letter_id, place in places.items() if place is not None
+    }
+    return {
+        letter_id: record
+        for letter_id, record in found.items()
+        if record and _is_of(letter_id, record)
+    }
 
 
 def _is_of(letter_id: UUID, record: Record) -> bool:
@@ -26,4 +32,9 @@ def _is_of(letter_id: UUID, record: Record) -> bool:
 def replay_of(letter: Letter, original: Record) -> Record:
     """The record to send for a letter: the original's key, value and headers, and which replay it is."""
     replay = Replay(letter.id, letter.replay_count + 1)
-    return Record(letter.original_topic, original.key, original.value, own_headers(original) + replay.headers())
+    return Record(
+        letter.original_topic,
+        original.key,
+        original.value,
+        own_headers(original) + replay.headers(),
+    )

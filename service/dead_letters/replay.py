@@ -67,14 +67,16 @@ class Sender:
     by: str
     action_id: int
 
-    async def send(self, letter: Letter, record: Record, *, job: Job | None, edited_as: int | None = None) -> bool:
+    async def send(
+        self, letter: Letter, record: Record, *, job: Job | None, edited_as: int | None = None
+    ) -> bool:
         """Claim a letter and send a record for it; False where it is no longer as it was read.
 
         Raises `ForeignTopic`, and `BrokerAway` where the letter's fate is in doubt: it stays claimed, and is
         taken back or settled later.
         """
         if record.topic not in self.topics.all_jobs:
-            raise ForeignTopic(record.topic)
+            raise ForeignTopic("name", topic=record.topic)
         reason = f"action {self.action_id}"
         async with self.engine.begin() as conn:
             if not await dead_letters.claim_letter(
@@ -93,7 +95,9 @@ class Sender:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 await self.publish(record)
         except TimeoutError:
-            raise BrokerAway(f"{record.topic} did not acknowledge within {PUBLISH_SECONDS:g} s.") from None
+            raise BrokerAway(
+                "no_acknowledgement", topic=record.topic, seconds=PUBLISH_SECONDS
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,9 @@ async def replay_letters(
         report.stopped = error.message
 
 
-async def _send(sender: Sender, judgement: Judgement, report: ActionReport, *, force: bool) -> Sending:
+async def _send(
+    sender: Sender, judgement: Judgement, report: ActionReport, *, force: bool
+) -> Sending:
     letter, verdict, original = judgement.letter, judgement.finding.verdict, judgement.original
     if original is None or not (verdict.ends_well or (force and verdict.can_be_sent)):
         report.note(verdict.value, letter.id)
@@ -176,16 +182,18 @@ class _Pacing:
         deadline = monotonic() + self._pace.patience
         while not await self._have_ended():
             if monotonic() > deadline:
-                raise NotEnded(f"Waited {self._pace.patience:g} s.")
+                raise NotEnded("waited", seconds=self._pace.patience)
             await asyncio.sleep(_LOOK_EVERY)
         self._wave.clear()
 
     async def _have_ended(self) -> bool:
         async with self._engine.connect() as conn:
             states = await states_of(conn, self._wave)
-        back = [str(letter_id) for letter_id, state in states.items() if state is LetterState.FAILED]
+        back = [
+            str(letter_id) for letter_id, state in states.items() if state is LetterState.FAILED
+        ]
         if back:
-            raise CameBack(f"It was {', '.join(back)}.")
+            raise CameBack("letters", letters=back)
         return not {LetterState.CLAIMED, LetterState.SENT}.intersection(states.values())
 
 
@@ -195,6 +203,10 @@ async def end_abandoned_claims(engine: AsyncEngine, *, actor: str) -> Mapping[UU
         taken = await dead_letters.take_back_claims(conn, after=ABANDONED, by=actor)
         if taken:
             why = "claimed, and never marked as sent"
-            line = await audit.begin_action(conn, actor=actor, action="take-back", ids=taken, reason=why)
-            await audit.end_action(conn, line, {"letters": {str(letter): state for letter, state in taken.items()}})
+            line = await audit.begin_action(
+                conn, actor=actor, action="take-back", ids=taken, reason=why
+            )
+            await audit.end_action(
+                conn, line, {"letters": {str(letter): state for letter, state in taken.items()}}
+            )
     return taken

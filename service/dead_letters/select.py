@@ -25,7 +25,9 @@ def parse_age(text: str) -> timedelta:
     """`90s`, `15m`, `2h`, `3d` or `1w`. Raises `ValueError`."""
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip())
     if found is None:
-        raise ValueError(f'"{text}" is no age; expected a number and its unit, such as 90s, 15m, 2h, 3d or 1w')
+        raise ValueError(
+            f'"{text}" is no age; expected a number and its unit, such as 90s, 15m, 2h, 3d or 1w'
+        )
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -36,7 +38,9 @@ def parse_scope(text: str) -> ScopeKey:
     """
     year, colon, type_ = text.strip().partition(":")
     if not year.isdecimal() or (colon and not type_):
-        raise ValueError(f'"{text}" is no scope; expected year:type, such as 2025:vehicles, or the id of a module')
+        raise ValueError(
+            f'"{text}" is no scope; expected year:type, such as 2025:vehicles, or the id of a module'
+        )
     return (int(year), entry_type(type_).id) if colon else int(year)
 
 
@@ -49,24 +53,28 @@ async def select_letters(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
     for given in chosen.ids:
         letter = await find_by_id(conn, given)
         if chosen.states and letter.state not in chosen.states:
-            wanted = " or ".join(chosen.states)
-            raise NoSuchLetter(f"{letter.id} is {_standing(letter)}; expected one that is {wanted}.")
+            raise NoSuchLetter("other_state", expected=[*chosen.states], **_standing_of(letter))
     return await find_letters(conn, chosen)
 
 
 async def find_by_id(conn: AsyncConnection, given: str) -> Letter:
     """The letter of an id, or of the beginning of one. Raises `NoSuchLetter`."""
     if len(given) < SHORTEST_ID:
-        raise NoSuchLetter(f'"{given}" is too short; give {SHORTEST_ID} characters of it at least.')
+        raise NoSuchLetter("too_short", given=given, shortest=SHORTEST_ID)
     found = await find_letters(conn, Filter(ids=(given.lower(),), limit=2))
     if not found:
-        raise NoSuchLetter(f'There is none that begins with "{given}".')
+        raise NoSuchLetter("none", given=given)
     if len(found) > 1:
-        raise NoSuchLetter(f'There are several that begin with "{given}"; give more of it.')
+        raise NoSuchLetter("several", given=given)
     return found[0]
 
 
-def _standing(letter: Letter) -> str:
-    by = f" by {letter.state_by}" if letter.state_by else ""
-    why = f" ({letter.state_reason})" if letter.state_reason else ""
-    return f"{letter.state}{by} since {letter.state_at:%Y-%m-%d %H:%M:%S %Z}{why}"
+def _standing_of(letter: Letter) -> dict[str, str]:
+    """Where a letter stands, as its text names it."""
+    return {
+        "letter": str(letter.id),
+        "state": letter.state,
+        "by": letter.state_by or "",
+        "since": f"{letter.state_at:%Y-%m-%d %H:%M:%S %Z}",
+        "reason": letter.state_reason or "",
+    }

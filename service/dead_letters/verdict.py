@@ -27,7 +27,8 @@ from service.domain.errors import (
     UrlRefused,
     WrongSize,
 )
-from service.domain.model import Job, Outcome, ProviderType, Record, ReplaceScope, WriteMode
+from service.domain.model import Job, Outcome, Record, ReplaceScope
+from service.domain.provider_types import ProviderType, WriteMode
 from service.files.fetch import resolve_claim
 from service.files.store import FileStore
 from service.settings import LimitSettings
@@ -81,9 +82,9 @@ class Judgement:
 
 _APPLIES = Finding(Verdict.WOULD_APPLY)
 
-_LOOKED_AT = {cause.code for cause in (NotJson, Tombstone, SchemaViolation, UnknownType, JobIdConflict)} | {
-    cause.code for cause in (UrlRefused, FileGone, FileExpired, WrongSize)
-}
+_LOOKED_AT = {
+    cause.code for cause in (NotJson, Tombstone, SchemaViolation, UnknownType, JobIdConflict)
+} | {cause.code for cause in (UrlRefused, FileGone, FileExpired, WrongSize)}
 """Causes that a judge would see if they were still there."""
 
 
@@ -102,7 +103,9 @@ class Judge:
         for start in range(0, len(letters), BATCH_SIZE):
             batch = letters[start : start + BATCH_SIZE]
             found = await read_originals(self.read, batch)
-            for judgement in await asyncio.gather(*(self.judge(letter, found.get(letter.id)) for letter in batch)):
+            for judgement in await asyncio.gather(
+                *(self.judge(letter, found.get(letter.id)) for letter in batch)
+            ):
                 yield judgement
 
     async def judge(self, letter: Letter, original: Record | None) -> Judgement:
@@ -116,7 +119,9 @@ class Judge:
             return Judgement(letter, Finding(Verdict.RECORD_GONE, said))
         job, finding = await self.look_at(provider_type, original.value, letter.modules)
         if finding is _APPLIES and letter.code not in _LOOKED_AT:
-            finding = Finding(Verdict.WOULD_APPLY, f"only trying tells whether {letter.code} is mended")
+            finding = Finding(
+                Verdict.WOULD_APPLY, f"only trying tells whether {letter.code} is mended"
+            )
         return Judgement(letter, finding, original, job)
 
     async def look_at(
@@ -127,7 +132,9 @@ class Judge:
             job = parse_job(provider_type, value)
         except Poison as error:
             return None, _found(error)
-        return job, await self._known(job) or await self._file(job) or await self._heads(job, modules) or _APPLIES
+        return job, await self._known(job) or await self._file(job) or await self._heads(
+            job, modules
+        ) or _APPLIES
 
     async def _known(self, job: Job) -> Finding | None:
         """What the ledger says of the job's id."""
@@ -140,7 +147,9 @@ class Judge:
             return Finding(Verdict.CONFLICT, f"job id {job.job_id} is another upload's")
         if outcome is None:
             return None
-        return Finding(Verdict.DUPLICATE, f"job {job.job_id} has {_ended(outcome)}; it is announced again")
+        return Finding(
+            Verdict.DUPLICATE, f"job {job.job_id} has {_ended(outcome)}; it is announced again"
+        )
 
     async def _file(self, job: Job) -> Finding | None:
         """What is wrong with the job's file, as far as that shows without reading it."""
@@ -152,7 +161,9 @@ class Judge:
         except UploadError as error:
             return _found(error)
         if size not in {None, job.file.size}:
-            return Finding(Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}")
+            return Finding(
+                Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}"
+            )
         return None
 
     async def _heads(self, job: Job, modules: Sequence[int] | None) -> Finding | None:
@@ -173,11 +184,13 @@ class Judge:
             heads = await preview.heads_above(conn, job, module_type_id, among=among)
         if heads.highest is None:
             return None
-        if job.replace_scope is ReplaceScope.YEAR or among is not None or heads.above == heads.modules:
+        if (
+            job.replace_scope is ReplaceScope.YEAR
+            or among is not None
+            or heads.above == heads.modules
+        ):
             return _superseded(heads.highest)
-        said = (
-            f"unless it has rows for one of the {heads.above} of {heads.modules} modules that a newer job has replaced"
-        )
+        said = f"unless it has rows for one of the {heads.above} of {heads.modules} modules that a newer job has replaced"
         return Finding(Verdict.WOULD_APPLY, said)
 
 

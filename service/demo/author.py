@@ -11,7 +11,7 @@ import orjson
 from service.contract.messages import parse_job
 from service.demo import files
 from service.demo.university import TYPE, USER_ID, YEAR
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ class Author:
         """The id of an upload that is accepted now, and whose message is written later."""
         return next(self._job_ids)
 
-    def file(self, kind: ProviderType, name: str, rows: Sequence[files.Row], **said: Any) -> Message:
+    def file(
+        self, kind: ProviderType, name: str, rows: Sequence[files.Row], **said: Any
+    ) -> Message:
         """An upload whose rows are in a file; the message has its address, size and checksum."""
         data = files.as_csv(rows)
         path = self._storage / name
@@ -51,9 +53,18 @@ class Author:
 
     def rows(self, kind: ProviderType, rows: Sequence[files.Row], **said: Any) -> Message:
         """An upload whose rows are in the message itself."""
-        return self._message(kind, f"{len(rows):,} rows in the message", rows=list(map(files.as_json, rows)), **said)
+        return self._message(
+            kind, f"{len(rows):,} rows in the message", rows=list(map(files.as_json, rows)), **said
+        )
 
-    def _message(self, kind: ProviderType, content: str, *, job_id: int | None = None, **said: Any) -> Message:
+    def _message(
+        self, kind: ProviderType, content: str, *, job_id: int | None = None, **said: Any
+    ) -> Message:
         job_id = next(self._job_ids) if job_id is None else job_id
-        what = {"job_id": job_id, "year": YEAR, "data_entry_type": TYPE.name, "submitted_by": USER_ID}
+        what = {
+            "job_id": job_id,
+            "year": YEAR,
+            "data_entry_type": TYPE.name,
+            "submitted_by": USER_ID,
+        }
         return Message(kind, job_id, orjson.dumps(what | said), content)

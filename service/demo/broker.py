@@ -31,7 +31,9 @@ class MockBroker:
     def start(self) -> None:
         """Start it, empty; raises `Unavailable` without confluent-kafka."""
         if importlib.util.find_spec("confluent_kafka") is None:
-            raise Unavailable("The mock broker is part of confluent-kafka: install the extra `demo`.")
+            raise Unavailable(
+                "The mock broker is part of confluent-kafka: install the extra `demo`."
+            )
         self._process = subprocess.Popen(
             [sys.executable, "-m", "service.demo.broker"],
             stdin=subprocess.PIPE,
@@ -42,7 +44,9 @@ class MockBroker:
         self.bootstrap_servers = cast("IO[str]", self._process.stdout).readline().strip()
         if not self.bootstrap_servers:
             self.stop()
-            raise StartFailed("The mock broker ended before it said its address; its standard error says why.")
+            raise StartFailed(
+                "The mock broker ended before it said its address; its standard error says why."
+            )
 
     def stop(self) -> None:
         """Stop it, and forget every message."""

@@ -20,7 +20,9 @@ PATIENCE = 60.0
 class Client:
     """Sends one job after the other, and waits for the event of each."""
 
-    def __init__(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, topics: Topics) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, topics: Topics
+    ) -> None:
         self._producer = producer
         self._consumer = consumer
         self._topics = topics
@@ -29,12 +31,16 @@ class Client:
         """Where a message goes."""
         return self._topics.job_topic(message.provider_type)
 
-    async def submit(self, message: Message, is_alive: Callable[[], bool]) -> ConsumerRecord[Any, Any]:
+    async def submit(
+        self, message: Message, is_alive: Callable[[], bool]
+    ) -> ConsumerRecord[Any, Any]:
         """Produce a job's message; the event that then says how it ended.
 
         Raises `TimeoutError` without an answer, at once where nobody `is_alive` to give one.
         """
-        await self._producer.send_and_wait(self.topic(message), message.value, key=message.key.encode())
+        await self._producer.send_and_wait(
+            self.topic(message), message.value, key=message.key.encode()
+        )
         async with asyncio.timeout(PATIENCE):
             while is_alive():
                 for records in (await self._consumer.getmany(timeout_ms=500)).values():
@@ -49,7 +55,9 @@ async def connected(kafka: KafkaSettings) -> AsyncIterator[Client]:
     """A client of the worker; its topics exist, and no event of the past is read."""
     topics = Topics(kafka.topic_prefix)
     producer = AIOKafkaProducer(**connection_options(kafka), acks="all", max_request_size=2**21)
-    consumer = AIOKafkaConsumer(**connection_options(kafka), fetch_max_wait_ms=50, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **connection_options(kafka), fetch_max_wait_ms=50, enable_auto_commit=False
+    )
     async with producer, consumer:
         partitions = await producer.partitions_for(topics.completed)
         consumer.assign([TopicPartition(topics.completed, number) for number in partitions])

@@ -90,7 +90,10 @@ def purchase(random: Random) -> Row:
 
 def purchases(random: Random, count: int, units: Sequence[str] = ()) -> list[Row]:
     """So many purchases; of these units, where there are any, else without one."""
-    return [({"unit_institutional_id": random.choice(units)} if units else {}) | purchase(random) for _ in range(count)]
+    return [
+        ({"unit_institutional_id": random.choice(units)} if units else {}) | purchase(random)
+        for _ in range(count)
+    ]
 
 
 def spoil(rows: list[Row], unit_without_report: str) -> None:
@@ -102,12 +105,17 @@ def spoil(rows: list[Row], unit_without_report: str) -> None:
 
 def with_decimal_commas(rows: list[Row]) -> list[Row]:
     """The same rows, as a spreadsheet that was set to French writes their amounts."""
-    return [row | {"total_spent_amount": row["total_spent_amount"].replace(".", ",")} for row in rows]
+    return [
+        row | {"total_spent_amount": row["total_spent_amount"].replace(".", ",")} for row in rows
+    ]
 
 
 def as_json(row: Row) -> dict[str, str | float | None]:
     """A row as a program sends it: numbers as numbers, nothing as null."""
-    return {name: (float(cell) if name in _NUMBERS else cell) if cell else None for name, cell in row.items()}
+    return {
+        name: (float(cell) if name in _NUMBERS else cell) if cell else None
+        for name, cell in row.items()
+    }
 
 
 def as_stored(row: Row) -> dict[str, str | float | None]:
@@ -120,7 +128,10 @@ def factors(*, dropped: int = 0, added: int = 0, corrected: int = 0) -> list[Row
     """Emissions per unit of currency for each article group; without the first few, with more, with other values."""
     codes = [*list(GROUPS)[dropped:], *(f"9900{number:04}" for number in range(added))]
     rows = [(code, currency) for code in codes for currency in ("chf", "eur", "usd")]
-    return [_factor(code, currency, corrected=number < corrected) for number, (code, currency) in enumerate(rows)]
+    return [
+        _factor(code, currency, corrected=number < corrected)
+        for number, (code, currency) in enumerate(rows)
+    ]
 
 
 def _factor(code: str, currency: str, *, corrected: bool) -> Row:

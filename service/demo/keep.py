@@ -19,7 +19,11 @@ def invitation(stage: Stage) -> str:
     module = next(iter(stage.university.modules.values()))
     common = f"--type {TYPE.name} --year {YEAR} --wait"
     lines = [f"export {name}={shlex.quote(value)}" for name, value in stage.worker.settings.items()]
-    lines += ["", f"{uploads} submit {example} {common}", f"{uploads} submit {example} {common} --module {module}"]
+    lines += [
+        "",
+        f"{uploads} submit {example} {common}",
+        f"{uploads} submit {example} {common} --module {module}",
+    ]
     return "\n".join([*lines, f"{uploads} watch --from-beginning"])
 
 

@@ -10,7 +10,6 @@ from service.contract.events import UploadCompleted
 from service.demo.script import Scene
 from service.demo.snapshot import Slice, Snapshot
 from service.demo.university import TYPE, YEAR
-from service.domain.model import SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,9 @@ class Played:
         """What must be so after this scene."""
         checks = [
             Check(f"{self.scene.outcome}, as it must be", self.event.outcome is self.scene.outcome),
-            Check("nothing else moved" if self.moves else "no row moved", self._only_its_own_changed()),
+            Check(
+                "nothing else moved" if self.moves else "no row moved", self._only_its_own_changed()
+            ),
         ]
         if self.moves:
             rows = self.event.rows
@@ -56,12 +57,16 @@ class Played:
                 Check("event agrees with SQL", self._agrees_with_sql()),
             ]
         if self.scene.adds_nothing:
-            checks.append(Check("as many rows as before", self.before.counts() == self.after.counts()))
+            checks.append(
+                Check("as many rows as before", self.before.counts() == self.after.counts())
+            )
         if self.event.factors is not None:
             kept, stayed = self._kept_ids()
             checks.append(Check(f"{stayed} of {kept} ids kept", kept == stayed))
         if self.first is not None:
-            checks.append(Check("the first event, byte for byte", _bytes(self) == _bytes(self.first)))
+            checks.append(
+                Check("the first event, byte for byte", _bytes(self) == _bytes(self.first))
+            )
         return checks
 
     @property
@@ -81,25 +86,42 @@ class Played:
         """The slices that this job may write."""
         if self.event.factors is not None:
             return {Slice("factors", year=YEAR, type_id=TYPE.id)}
-        source = SOURCES[self.scene.message.provider_type]
-        return {Slice("data_entries", "calculator", YEAR, TYPE.id, m, source) for m in self.event.affected_modules}
+        source = self.scene.message.provider_type.source
+        return {
+            Slice("data_entries", "calculator", YEAR, TYPE.id, m, source)
+            for m in self.event.affected_modules
+        }
 
     def _agrees_with_sql(self) -> bool:
         if self.event.factors is not None:
-            factors, ids = self.event.factors, (len(self.before.factor_ids), len(self.after.factor_ids))
-            return (factors.remaining - factors.inserted + factors.deleted, factors.remaining) == ids
-        before, after = (shot.counts(self.event.affected_modules) for shot in (self.before, self.after))
+            factors, ids = (
+                self.event.factors,
+                (len(self.before.factor_ids), len(self.after.factor_ids)),
+            )
+            return (
+                factors.remaining - factors.inserted + factors.deleted,
+                factors.remaining,
+            ) == ids
+        before, after = (
+            shot.counts(self.event.affected_modules) for shot in (self.before, self.after)
+        )
         told_after = {line.source: line.remaining for line in self.event.sources}
-        told_before = {line.source: line.remaining - line.inserted + line.deleted for line in self.event.sources}
+        told_before = {
+            line.source: line.remaining - line.inserted + line.deleted
+            for line in self.event.sources
+        }
         return all(
-            (told_before.get(source, 0), told_after.get(source, 0)) == (before[source], after[source])
+            (told_before.get(source, 0), told_after.get(source, 0))
+            == (before[source], after[source])
             for source in before
         )
 
     def _kept_ids(self) -> tuple[int, int]:
         """How many factors are in the old set and in the new one, and how many of these have their old id."""
         kept = self.before.factor_ids.keys() & self.after.factor_ids.keys()
-        return len(kept), sum(self.before.factor_ids[name] == self.after.factor_ids[name] for name in kept)
+        return len(kept), sum(
+            self.before.factor_ids[name] == self.after.factor_ids[name] for name in kept
+        )
 
 
 def _bytes(played: Played) -> tuple[Any, ...]:

@@ -126,13 +126,19 @@ class EmbeddedPostgres(LocalServer):
 
     def _certify(self) -> None:
         if not (openssl := shutil.which("openssl")):
-            raise Unavailable("TLS needs the openssl command, to make a certificate: install openssl.")
+            raise Unavailable(
+                "TLS needs the openssl command, to make a certificate: install openssl."
+            )
         key: Command = ["-newkey", "rsa:2048", "-nodes", "-keyout", self.home / "server.key"]
         names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
         self._run([openssl, "req", "-x509", "-days", "7", *key, *names, "-out", self.certificate])
 
     def _command(self) -> Command:
-        settings = {"listen_addresses": "127.0.0.1", "port": str(self.port), "unix_socket_directories": ""}
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+        }
         if self._fast:
             settings |= _WITHOUT_DURABILITY
         if self._tls:
@@ -163,7 +169,9 @@ class EmbeddedPostgres(LocalServer):
         shutil.rmtree(ours, ignore_errors=True)
         for part in ("bin", "lib", "share"):
             shutil.copytree(prefix / part, ours / package.name / prefix.name / part, symlinks=True)
-        bundled = package.with_name(f"{package.name}.libs")  # the libraries that a wheel brings along
+        bundled = package.with_name(
+            f"{package.name}.libs"
+        )  # the libraries that a wheel brings along
         if bundled.is_dir():
             shutil.copytree(bundled, ours / bundled.name)
         self._hand_over(ours, *ours.rglob("*"))
@@ -178,13 +186,16 @@ def find_binaries(*, tls: bool = False) -> Path:
     for directory in _candidates(tls=tls):
         if (directory / "initdb").exists() and (directory / "postgres").exists():
             return directory
-    install = "a PostgreSQL server, 15 or later" if tls else "the extra `demo`, or a PostgreSQL server"
+    install = (
+        "a PostgreSQL server, 15 or later" if tls else "the extra `demo`, or a PostgreSQL server"
+    )
     raise Unavailable(f"There is no PostgreSQL server program on this machine: install {install}.")
 
 
 def version_of(binaries: Path) -> str:
     """The server's version, such as `18.4`."""
-    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    command = [binaries / "postgres", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     return said.stdout.removeprefix("postgres (PostgreSQL)").split()[0]
 
 
@@ -198,4 +209,8 @@ def _candidates(*, tls: bool) -> Iterator[Path]:
 
 
 def _newest_first(root: Path, pattern: str) -> list[Path]:
-    return sorted(root.glob(pattern), key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0), reverse=True)
+    return sorted(
+        root.glob(pattern),
+        key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0),
+        reverse=True,
+    )

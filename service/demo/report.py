@@ -52,24 +52,36 @@ def working(screen: Console, what: str) -> Iterator[None]:
 def opening() -> RenderableType:
     """What is about to be seen."""
     rule = "An upload replaces exactly what the same kind of upload put there before, and nothing else."
-    return Group(_rule("carbon-uploads, on embedded parts"), Padding(Text(rule, "italic"), (0, 2, 1, 2)))
+    return Group(
+        _rule("carbon-uploads, on embedded parts"), Padding(Text(rule, "italic"), (0, 2, 1, 2))
+    )
 
 
 def cast(story: Story) -> RenderableType:
     """Who plays: the university, and what it holds before the first step."""
-    entries = sum(content.rows for slice_, content in story.start.slices.items() if slice_.table == "data_entries")
+    entries = sum(
+        content.rows
+        for slice_, content in story.start.slices.items()
+        if slice_.table == "data_entries"
+    )
     said = f"{len(UNITS)} units, {YEAR - 1} and {YEAR}, {entries:,} entries of every source and of none."
-    return Padding(Text(f"The university has {said} The story is about {TYPE.name} of {YEAR}."), (1, 2))
+    return Padding(
+        Text(f"The university has {said} The story is about {TYPE.name} of {YEAR}."), (1, 2)
+    )
 
 
 def scene(played: Played, earlier: Sequence[Played]) -> RenderableType:
     """One scene: what it is about, the tables before and after, the event, the checks."""
     message = played.scene.message
-    sent = Text.assemble("→ ", (played.topic, "cyan"), f"  job {message.job_id}  ", (message.content, "cyan"))
+    sent = Text.assemble(
+        "→ ", (played.topic, "cyan"), f"  job {message.job_id}  ", (message.content, "cyan")
+    )
     parts: list[RenderableType] = [Text(played.scene.text, "italic"), Text(), sent, Text()]
     parts += [Columns([_counts(played), _event(played)], padding=(0, 4))]
     parts += [Text(), *_remarks(played), *_wrong_rows(played, earlier), _checks(played)]
-    return Group(_rule(f"{played.number}  {played.scene.title}"), Padding(Group(*parts), (0, 2, 1, 2)))
+    return Group(
+        _rule(f"{played.number}  {played.scene.title}"), Padding(Group(*parts), (0, 2, 1, 2))
+    )
 
 
 def _rule(title: str) -> Rule:
@@ -90,19 +102,40 @@ def _counts(played: Played) -> Table:
     numbers = ("before", "deleted", "inserted", "after")
     table = _table((f"{TYPE.name}, {YEAR}", *numbers), numbers)
     before, after = played.before.counts(), played.after.counts()
-    moved = {line.source: (line.deleted, line.inserted) for line in played.event.sources} if played.moves else {}
+    moved = (
+        {line.source: (line.deleted, line.inserted) for line in played.event.sources}
+        if played.moves
+        else {}
+    )
     for source in before:
-        _count(table, source or "NULL (unknown origin)", before[source], after[source], moved.get(source, (0, 0)))
+        _count(
+            table,
+            source or "NULL (unknown origin)",
+            before[source],
+            after[source],
+            moved.get(source, (0, 0)),
+        )
     told = played.event.factors
     in_factors = (told.deleted, told.inserted) if told and played.moves else (0, 0)
-    _count(table, "factors", len(played.before.factor_ids), len(played.after.factor_ids), in_factors)
+    _count(
+        table, "factors", len(played.before.factor_ids), len(played.after.factor_ids), in_factors
+    )
     return table
 
 
 def _count(table: Table, name: str, before: int, after: int, moved: tuple[int, int]) -> None:
-    deleted, inserted = (f"{sign}{rows:,}" if rows else "" for sign, rows in zip("−+", moved, strict=True))
+    deleted, inserted = (
+        f"{sign}{rows:,}" if rows else "" for sign, rows in zip("−+", moved, strict=True)
+    )
     style = "bold" if any(moved) else "dim"
-    table.add_row(name, f"{before:,}", Text(deleted, "red"), Text(inserted, "green"), f"{after:,}", style=style)
+    table.add_row(
+        name,
+        f"{before:,}",
+        Text(deleted, "red"),
+        Text(inserted, "green"),
+        f"{after:,}",
+        style=style,
+    )
 
 
 def _event(played: Played) -> Table:
@@ -152,7 +185,9 @@ def _wrong_rows(played: Played, earlier: Sequence[Played]) -> Iterator[Renderabl
 
 
 def _checks(played: Played) -> Columns:
-    marked = (Text.from_markup(f"{_mark(holds=check.holds)} {check.claim}") for check in played.checks)
+    marked = (
+        Text.from_markup(f"{_mark(holds=check.holds)} {check.claim}") for check in played.checks
+    )
     return Columns(marked, padding=(0, 2))
 
 
@@ -167,7 +202,11 @@ def _in_short(story: Story) -> Table:
     table = _table((" #", "step", "outcome", *numbers, ""), (" #", *numbers))
     for played in story.played:
         outcome = Text(played.event.outcome, STYLES[played.event.outcome])
-        rest = (f"{played.event.rows.skipped:,}", f"{played.seconds:.2f} s", _mark(holds=played.passed))
+        rest = (
+            f"{played.event.rows.skipped:,}",
+            f"{played.seconds:.2f} s",
+            _mark(holds=played.passed),
+        )
         table.add_row(str(played.number), played.scene.title, outcome, *_moved(played), *rest)
     return table
 

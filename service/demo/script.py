@@ -7,7 +7,8 @@ from random import Random
 from service.demo import files
 from service.demo.author import Author, Message
 from service.demo.university import CLOSED, UNITS, YEAR, University
-from service.domain.model import Outcome, ProviderType
+from service.domain.model import Outcome
+from service.domain.provider_types import ProviderType
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 JOB_IDS = 10
@@ -147,7 +148,9 @@ class Script:
             "An older job arrives late",
             "Accepted before the file of step 2, it was stuck on its way. Applied now, it would bring back what has "
             "been corrected since. The higher job id wins, whatever the order of arrival.",
-            self._author.file(CSV_PER_YEAR, "Achats, première version.csv", self._purchases(500), job_id=job_id),
+            self._author.file(
+                CSV_PER_YEAR, "Achats, première version.csv", self._purchases(500), job_id=job_id
+            ),
             Outcome.SUPERSEDED,
         )
 

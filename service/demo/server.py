@@ -160,7 +160,9 @@ class LocalServer(ABC):
         in_time = poll(lambda: not self.is_running or self._is_ready(), within=self.start_timeout)
         if in_time and self.is_running:
             return
-        how = "ended while starting" if in_time else f"did not answer within {self.start_timeout:g} s"
+        how = (
+            "ended while starting" if in_time else f"did not answer within {self.start_timeout:g} s"
+        )
         self.kill()
         lines = "\n".join(self._logged().splitlines()[-15:])
         raise StartFailed(f"{self.name} {how}. The end of its log:\n{lines}")
@@ -174,7 +176,9 @@ class LocalServer(ABC):
         with self._spawn(command, subprocess.PIPE) as tool:
             said, _ = tool.communicate()
         if tool.returncode:
-            raise StartFailed(f"{Path(command[0]).name} failed:\n{said.decode(errors='replace').strip()}")
+            raise StartFailed(
+                f"{Path(command[0]).name} failed:\n{said.decode(errors='replace').strip()}"
+            )
 
     def _spawn(self, command: Command, output: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.demo.university import TYPE, YEAR
-from service.domain.model import DataEntrySource, source_name
+from service.domain.provider_types import DataEntrySource, source_name
 
 SOURCES: tuple[DataEntrySource | None, ...] = (*DataEntrySource, None)
 
@@ -55,7 +55,11 @@ class Slice(NamedTuple):
     @property
     def is_in_play(self) -> bool:
         """Whether the story's uploads are about these entries, or about those of another source beside them."""
-        return self.table == "data_entries" and (self.kind, self.year, self.type_id) == ("calculator", YEAR, TYPE.id)
+        return self.table == "data_entries" and (self.kind, self.year, self.type_id) == (
+            "calculator",
+            YEAR,
+            TYPE.id,
+        )
 
     @property
     def foreign(self) -> str | None:
@@ -63,7 +67,11 @@ class Slice(NamedTuple):
         if self.is_in_play:
             return _UNTOUCHABLE.get(self.source)
         if self.table == "factors":
-            return None if (self.year, self.type_id) == (YEAR, TYPE.id) else "factors of other types and years"
+            return (
+                None
+                if (self.year, self.type_id) == (YEAR, TYPE.id)
+                else "factors of other types and years"
+            )
         if self.table != "data_entries":
             return "units, their reports and modules"
         if self.kind != "calculator":
@@ -87,7 +95,9 @@ class Content:
     @classmethod
     def of(cls, parts: Iterable[tuple[Slice, "Content"]]) -> "Content":
         """Several slices as one."""
-        ordered = sorted((repr(slice_), content.checksum, content.rows) for slice_, content in parts)
+        ordered = sorted(
+            (repr(slice_), content.checksum, content.rows) for slice_, content in parts
+        )
         return cls(sum(rows for *_, rows in ordered), sha256(repr(ordered).encode()).hexdigest())
 
 
@@ -102,7 +112,9 @@ class Snapshot:
     async def take(cls, engine: AsyncEngine) -> "Snapshot":
         """Count and sum up all rows."""
         async with engine.connect() as conn:
-            slices = {Slice(*key): Content(rows, sums) for *key, rows, sums in await conn.execute(_SLICES)}
+            slices = {
+                Slice(*key): Content(rows, sums) for *key, rows, sums in await conn.execute(_SLICES)
+            }
             ids = await conn.execute(_FACTOR_IDS, {"type_id": TYPE.id, "year": YEAR})
             return cls(slices, {row.classification: row.id for row in ids})
 
@@ -118,7 +130,9 @@ class Snapshot:
     def changed(self, other: "Snapshot") -> set[Slice]:
         """The slices that another snapshot has otherwise, or only one of the two has."""
         return {
-            one for one in self.slices.keys() | other.slices.keys() if self.slices.get(one) != other.slices.get(one)
+            one
+            for one in self.slices.keys() | other.slices.keys()
+            if self.slices.get(one) != other.slices.get(one)
         }
 
     def foreign(self) -> dict[str, Content]:

@@ -28,7 +28,12 @@ class Story:
     """Plays the script on a stage; `start` and `end` are the tables before the first scene and after the last."""
 
     def __init__(
-        self, client: Client, engine: AsyncEngine, worker: Worker, scenes: list[Scene], start: Snapshot
+        self,
+        client: Client,
+        engine: AsyncEngine,
+        worker: Worker,
+        scenes: list[Scene],
+        start: Snapshot,
     ) -> None:
         self.scenes = scenes
         self.start = start
@@ -63,7 +68,9 @@ class Story:
         first = None if scene.repeats is None else self.played[scene.repeats - 1]
         topic = self._client.topic(scene.message)
         after = await Snapshot.take(self._engine)
-        self.played.append(Played(len(self.played) + 1, scene, self.end, after, topic, record, seconds, first))
+        self.played.append(
+            Played(len(self.played) + 1, scene, self.end, after, topic, record, seconds, first)
+        )
         return self.played[-1]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.db.tables import data_entries, factors
 from service.demo import files
 from service.domain.catalogue import entry_type
-from service.domain.model import DataEntrySource
+from service.domain.provider_types import DataEntrySource
 
 YEAR = 2025
 USER_ID = 302_417
@@ -46,7 +46,9 @@ _FIELDS = (
 )
 UNITS = {
     str(10_000 + 137 * number): f"{kind} {field}"
-    for number, (kind, field) in enumerate(((kind, field) for kind in _KINDS for field in _FIELDS), start=1)
+    for number, (kind, field) in enumerate(
+        ((kind, field) for kind in _KINDS for field in _FIELDS), start=1
+    )
 }
 """Sixty units: their institutional ids, each with its name."""
 
@@ -119,7 +121,8 @@ async def seed(engine: AsyncEngine) -> University:
     purchases = {
         module["institutional_id"]: module["id"]
         for module in modules
-        if (module["year"], module["kind"], module["module_type_id"]) == (YEAR, "calculator", TYPE.module_type_id)
+        if (module["year"], module["kind"], module["module_type_id"])
+        == (YEAR, "calculator", TYPE.module_type_id)
     }
     return University(tuple(purchases), purchases, len(rows))
 
@@ -143,7 +146,9 @@ def _rows(
                 yield {
                     "data_entry_type_id": type_id,
                     "carbon_report_module_id": module["id"],
-                    "data": _trip(random) if type_id == _PLANE.id else files.as_stored(files.purchase(random)),
+                    "data": _trip(random)
+                    if type_id == _PLANE.id
+                    else files.as_stored(files.purchase(random)),
                     "year": None if source is None else module["year"],
                     "unit_id": None if source is None else module["unit_id"],
                     "source": source,
@@ -179,5 +184,13 @@ def _factors() -> Iterator[dict[str, Any]]:
         for row in files.factors(added=2):
             emissions = float(row.pop("ef_kg_co2eq_per_currency"))
             words = row.pop("purchase_institutional_description")
-            values = {"purchase_institutional_description": words, "ef_kg_co2eq_per_currency": emissions}
-            yield {"data_entry_type_id": type_id, "year": year, "classification": row, "values": values}
+            values = {
+                "purchase_institutional_description": words,
+                "ef_kg_co2eq_per_currency": emissions,
+            }
+            yield {
+                "data_entry_type_id": type_id,
+                "year": year,
+                "classification": row,
+                "values": values,
+            }

@@ -1,12 +1,13 @@
 """What can go wrong with a job, by what must follow: park it, try again, or stop and call someone.
 
-A class carries its `code` (for programs, on the wire and in tables); its docstring is its message
-(for people). `ids` says which job, file or column it was about. `Refusal` is no failure: the job
-ends `rejected`, and its submitter learns why.
+A class carries its `code` (for programs, on the wire and in tables). What a person reads is made from the
+code, the case and the named values, in `texts`. `Refusal` is no failure: the job ends `rejected`, and its
+submitter learns why.
 """
 
-from inspect import cleandoc
 from traceback import format_tb
+
+from service.domain.texts import Value, detail_of, message_of
 
 
 def stack_frames(error: BaseException) -> str:
@@ -15,19 +16,28 @@ def stack_frames(error: BaseException) -> str:
 
 
 class UploadError(Exception):
-    """Something went wrong with an upload."""
+    """Something went wrong with an upload.
+
+    `case` tells apart what can be wrong under one code, and `values` are what is known about it, by the
+    names that the text has for them.
+    """
 
     code = "error"
 
-    def __init__(self, detail: str = "") -> None:
-        self.detail = detail
+    def __init__(self, case: str = "", /, **values: Value) -> None:
+        self.case = case
+        self.values = values
         super().__init__(self.message)
 
     @property
     def message(self) -> str:
-        """The class's docstring, then what is known about this case."""
-        said = " ".join(cleandoc(type(self).__doc__ or "").split())
-        return f"{said} {self.detail}".strip()
+        """The whole message, for a person."""
+        return message_of(self.code, self.case, self.values)
+
+    @property
+    def detail(self) -> str:
+        """What is known about this case alone."""
+        return detail_of(self.code, self.case, self.values)
 
 
 class Refusal(UploadError):
@@ -35,14 +45,9 @@ class Refusal(UploadError):
 
     code = "refused"
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, case: str = "", /, **values: Value) -> None:
         self.code = code
-        self._message = message
-        super().__init__()
-
-    @property
-    def message(self) -> str:
-        return self._message
+        super().__init__(case, **values)
 
 
 class Poison(UploadError):

@@ -5,60 +5,14 @@ Standard library only. The wire has its own types (`messages`), the database too
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum, StrEnum
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
+
+from service.domain.provider_types import DataEntrySource, ProviderType, WriteMode
+from service.domain.texts import Value, Values, message_of
 
 MAX_JOB_ID = 2**53 - 1
 """The largest job id that every JSON reader keeps exact."""
-
-
-class ProviderType(StrEnum):
-    """Who uploads, and how; each has a Kafka topic of its own, named after it."""
-
-    CSV_MODULE_PER_YEAR = "csv-module-per-year"
-    CSV_MODULE_UNIT_SPECIFIC = "csv-module-unit-specific"
-    API_MODULE_PER_YEAR = "api-module-per-year"
-    API_MODULE_UNIT_SPECIFIC = "api-module-unit-specific"
-    EXTERNAL_INTEGRATION = "external-integration"
-    FACTORS = "factors"
-
-
-class DataEntrySource(IntEnum):
-    """The tag on every row: where it came from. The values are persisted: never renumber."""
-
-    USER_MANUAL = 0
-    CSV_MODULE_PER_YEAR = 1
-    CSV_MODULE_UNIT_SPECIFIC = 2
-    API_MODULE_PER_YEAR = 3
-    API_MODULE_UNIT_SPECIFIC = 4
-    EXTERNAL_INTEGRATION = 5
-
-
-def source_name(source: int | None) -> str | None:
-    """A source as events and people write it; the number itself where it is none of ours."""
-    if source is None:
-        return None
-    return DataEntrySource(source).name if source in set(DataEntrySource) else str(source)
-
-
-class WriteMode(Enum):
-    """What a job does to the rows that its own kind of upload put there before."""
-
-    REPLACE = "replace"
-    APPEND = "append"
-
-
-SOURCES: dict[ProviderType, DataEntrySource] = {
-    ProviderType.CSV_MODULE_PER_YEAR: DataEntrySource.CSV_MODULE_PER_YEAR,
-    ProviderType.CSV_MODULE_UNIT_SPECIFIC: DataEntrySource.CSV_MODULE_UNIT_SPECIFIC,
-    ProviderType.API_MODULE_PER_YEAR: DataEntrySource.API_MODULE_PER_YEAR,
-    ProviderType.API_MODULE_UNIT_SPECIFIC: DataEntrySource.API_MODULE_UNIT_SPECIFIC,
-    ProviderType.EXTERNAL_INTEGRATION: DataEntrySource.EXTERNAL_INTEGRATION,
-}
-"""The source that each provider type writes; factors are reference data and have none."""
-
-UNIT_SPECIFIC = frozenset({ProviderType.CSV_MODULE_UNIT_SPECIFIC, ProviderType.API_MODULE_UNIT_SPECIFIC})
-"""The kinds that name one module themselves, and append to it."""
 
 
 class ReplaceScope(StrEnum):
@@ -131,16 +85,19 @@ class Job:
 
     @property
     def is_factors(self) -> bool:
-        return self.provider_type is ProviderType.FACTORS
+        return self.provider_type.uploads_factors
 
     @property
     def source(self) -> DataEntrySource:
-        """The tag of the rows this job writes; a factors job has none (`KeyError`)."""
-        return SOURCES[self.provider_type]
+        """The tag of the rows that this job writes. A factors job has none (`ValueError`)."""
+        source = self.provider_type.source
+        if source is None:
+            raise ValueError(f"{self.provider_type} tags no rows")
+        return source
 
     @property
     def mode(self) -> WriteMode:
-        return WriteMode.APPEND if self.provider_type in UNIT_SPECIFIC else WriteMode.REPLACE
+        return self.provider_type.write_mode
 
     @property
     def key(self) -> str:
@@ -157,20 +114,33 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why one row was skipped: `row` counts data rows from 1, `code` is for programs."""
+    """Why one row was skipped: `row` counts data rows from 1, `code` is for programs.
+
+    `message` is the English text of the code and the `values`.
+    """
 
     row: int
     column: str
     code: str
     message: str
+    values: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a whole job was rejected: `code` for programs, `message` for a person."""
+    """Why a whole job was rejected: `code` for programs, `message` for a person.
+
+    `message` is the English text of the code and the `values`.
+    """
 
     code: str
     message: str
+    values: Values = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, code: str, case: str = "", /, **values: Value) -> Self:
+        """The reason of this code, with its text."""
+        return cls(code, message_of(code, case, values), values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ class DirectoryBackend:
             root = os.path.realpath(self._root)
             target = os.path.realpath(self._root / location.path)
         if os.path.commonpath((root, target)) != root:
-            raise UrlRefused("It leads out of the storage root by a symbolic link.")
+            raise UrlRefused("symbolic_link")
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         with self._telling(location):
@@ -94,7 +94,7 @@ class DirectoryBackend:
     def _regular(self, path: str) -> os.stat_result:
         found = (self._root / path).stat()
         if not stat.S_ISREG(found.st_mode):  # a named pipe would block its reader for ever
-            raise UrlRefused("It names a directory or a device; expected a file.")
+            raise UrlRefused("not_a_file")
         return found
 
     def _copy(self, source: Path, target: Path) -> None:
@@ -112,14 +112,14 @@ class DirectoryBackend:
         try:
             yield
         except OSError as error:
-            said = f"{location.url}: {error.strerror}."
+            known = {"url": location.url, "reason": str(error.strerror)}
             if error.errno in _NEVER_THERE and self._root.is_dir():
-                raise FileGone(said) from None
+                raise FileGone("reason", **known) from None
             if error.errno in DISK_FULL:
-                raise DiskFull(said) from None
+                raise DiskFull("reason", **known) from None
             if error.errno in _NEVER_THERE | {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise StoreRefuses(said) from None
-            raise StoreAway(said) from None
+                raise StoreRefuses("reason", **known) from None
+            raise StoreAway("reason", **known) from None
 
 
 class BucketBackend:
@@ -133,14 +133,18 @@ class BucketBackend:
         """The bucket that the settings' root names; its credentials are the settings' or the environment's."""
         pause = timedelta(seconds=settings.timeout)
         client: ClientConfig = {
-            "timeout": timedelta(days=1),  # the default of 30 s for a whole file would cut off a large one
+            "timeout": timedelta(
+                days=1
+            ),  # the default of 30 s for a whole file would cut off a large one
             "read_timeout": pause,
             "connect_timeout": pause,
             "allow_http": (settings.s3_endpoint or "").startswith("http://"),
         }
         retry: RetryConfig = {"max_retries": 3, "retry_timeout": pause}
         config = _s3(settings) if settings.root.startswith("s3://") else None
-        return cls(from_url(settings.root, config=config, client_options=client, retry_config=retry))
+        return cls(
+            from_url(settings.root, config=config, client_options=client, retry_config=retry)
+        )
 
     def check(self, location: Location) -> None:
         """Nothing to check: an object's key is a name, and has no links."""
@@ -178,12 +182,12 @@ def _telling_of_objects(location: Location) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if "<Code>NoSuchBucket</Code>" in str(error):
-            raise StoreRefuses(f"{location.url}: there is no such bucket.") from None
-        raise FileGone(f"{location.url}.") from None
+            raise StoreRefuses("no_bucket", url=location.url) from None
+        raise FileGone("at", url=location.url) from None
     except (PermissionError, PermissionDeniedError, UnauthenticatedError):
-        raise StoreRefuses(f"{location.url}: permission denied.") from None
+        raise StoreRefuses("permission_denied", url=location.url) from None
     except (BaseError, OSError) as error:
-        raise StoreAway(f"{location.url}: {_first_words(error)}.") from None
+        raise StoreAway("reason", url=location.url, reason=_first_words(error)) from None
 
 
 def _first_words(error: Exception) -> str:

@@ -53,12 +53,14 @@ class Compressed:
             for start in range(0, len(data), _BITE):
                 yield from self._bite(data[start : start + _BITE])
         except (zlib.error, zstandard.ZstdError) as error:
-            raise BadEncoding(f"{self._name}, frame {self._number}: {error}.") from None
+            raise BadEncoding(
+                f"broken_{self._name}", frame=self._number, reason=str(error)
+            ) from None
 
     def finish(self) -> None:
         """Raises `BadEncoding` where the last frame has not ended."""
         if self._frame is not None:
-            raise BadEncoding(f"{self._name}, frame {self._number}: it is cut short.")
+            raise BadEncoding(f"cut_short_{self._name}", frame=self._number)
 
     def _bite(self, data: bytes) -> Iterator[bytes]:
         while data:
@@ -79,6 +81,6 @@ def decompressor(content_encoding: str | None) -> Plain | Compressed:
             return Compressed("gzip", lambda: zlib.decompressobj(wbits=_GZIP))
         case "zstd":
             decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-            return Compressed("zstd with a window of 8 MiB at most", decoder.decompressobj)
+            return Compressed("zstd", decoder.decompressobj)
         case other:
-            raise BadEncoding(f"{other!r} is unknown; expected gzip or zstd.")
+            raise BadEncoding("unknown", found=repr(other))

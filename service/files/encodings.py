@@ -37,18 +37,14 @@ class Utf8Check:
     def _refusal(self, data: bytes, index: int, offset: int) -> Refusal:
         """The bad byte is `data[index]`, at `offset` in the file."""
         if offset == 0 and data.startswith(_UTF_16):
-            guess = "It is UTF-16."
+            guess = "utf_16"
         elif not (self._only_ascii and data[:index].isascii()):
-            guess = "It is UTF-8 up to there: damaged, or put together from several files."
+            guess = "damaged"
         elif _is_windows_1252(data):
-            guess = "It looks like Windows-1252."
+            guess = "windows_1252"
         else:
-            guess = "Its encoding is unknown."
-        return Refusal(
-            "not_utf8",
-            f"The file is not UTF-8: byte 0x{data[index]:02X} at offset {offset}. {guess} "
-            "Export it as CSV in UTF-8 (in Excel: “CSV UTF-8”) and upload it again.",
-        )
+            guess = "unknown"
+        return Refusal("not_utf8", guess, byte=data[index], offset=offset)
 
 
 def _is_windows_1252(data: bytes) -> bool:

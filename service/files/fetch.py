@@ -9,7 +9,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from service.domain.errors import DiskFull, FileExpired, Refusal, TooLarge, UploadError, WrongChecksum, WrongSize
+from service.domain.errors import (
+    DiskFull,
+    FileExpired,
+    Refusal,
+    TooLarge,
+    UploadError,
+    WrongChecksum,
+    WrongSize,
+)
 from service.domain.model import FileRef
 from service.files.backends import DISK_FULL
 from service.files.decompress import decompressor
@@ -56,13 +64,15 @@ async def fetch_file(
         yield Spool(Path(spool.name), intake.finish())
 
 
-async def resolve_claim(file: FileRef, store: FileStore, limits: LimitSettings, now: datetime) -> Location:
+async def resolve_claim(
+    file: FileRef, store: FileStore, limits: LimitSettings, now: datetime
+) -> Location:
     """Where the file lies, if it is worth reading at all. Raises `FileExpired`, `UrlRefused` and `TooLarge`."""
     if file.expires_at is not None and now > file.expires_at:
-        raise FileExpired(f"It was good until {file.expires_at.isoformat()}.")
+        raise FileExpired("since", expires_at=file.expires_at.isoformat())
     location = await asyncio.to_thread(store.resolve, file.url)
     if file.size > limits.file_bytes:
-        raise TooLarge(f"The file has {file.size} bytes; at most {limits.file_bytes} are taken.")
+        raise TooLarge("file", size=file.size, most=limits.file_bytes)
     return location
 
 
@@ -82,7 +92,9 @@ def _room(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise DiskFull(f"{directory}: {error.strerror}.") from None
+            raise DiskFull(
+                "directory", directory=str(directory), reason=str(error.strerror)
+            ) from None
         raise
 
 
@@ -107,7 +119,7 @@ class _Intake:
         """How many stored bytes have come, with this chunk. Raises `WrongSize` when they are too many."""
         self._stored += len(chunk)
         if self._stored > self._file.size:
-            raise WrongSize(f"It has more than the {self._file.size} bytes stated.")
+            raise WrongSize("longer", stated=self._file.size)
         if len(chunk) < SMALL and self._file.content_encoding is None:
             self._work(chunk)
         else:
@@ -121,9 +133,9 @@ class _Intake:
     def finish(self) -> int:
         """The size of the spool, once all of the file has come and nothing is wrong with it."""
         if self._stored < self._file.size:
-            raise WrongSize(f"It has {self._stored} bytes; {self._file.size} were stated.")
+            raise WrongSize("shorter", found=self._stored, stated=self._file.size)
         if (found := self._sha256.hexdigest()) != self._file.sha256:
-            raise WrongChecksum(f"It is {found}; {self._file.sha256} was stated.")
+            raise WrongChecksum("other", found=found, stated=self._file.sha256)
         self._guarded(self._close)
         if self._fault is not None:
             raise self._fault
@@ -142,7 +154,7 @@ class _Intake:
         for piece in self._decompressor.feed(chunk):
             self._size += len(piece)
             if self._size > self._most:
-                raise TooLarge(f"{self._stored} of its bytes decompress to more than {self._most}.")
+                raise TooLarge("decompressed", stored=self._stored, most=self._most)
             self._utf8.feed(piece)
             self._spool.write(piece)
 
@@ -150,7 +162,7 @@ class _Intake:
         self._decompressor.finish()
         self._utf8.finish()
         if not self._size:
-            raise Refusal("empty_file", "The file is empty; its first line must name the columns.")
+            raise Refusal("empty_file")
         self._spool.flush()
 
 

@@ -21,7 +21,9 @@ class HttpsHosts:
     runs its DNS could have this service read from within its own network.
     """
 
-    def __init__(self, hosts: Collection[str], private: Collection[str] = (), *, timeout: float) -> None:
+    def __init__(
+        self, hosts: Collection[str], private: Collection[str] = (), *, timeout: float
+    ) -> None:
         self._private = {_named(host) for host in private}
         self._hosts = {_named(host) for host in hosts} | self._private
         self._timeout = timeout
@@ -29,7 +31,7 @@ class HttpsHosts:
     def check(self, host: str) -> None:
         """Raise `UrlRefused` unless files may come from there."""
         if host not in self._hosts:
-            raise UrlRefused("Its https host is not one that the service was set up to read from.")
+            raise UrlRefused("unknown_host")
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         """The file's bytes as stored, in chunks of about `CHUNK`."""
@@ -49,7 +51,12 @@ class HttpsHosts:
         tls = await asyncio.to_thread(ssl.create_default_context)
         client = httpx.AsyncClient(verify=tls, trust_env=False, timeout=self._timeout)
         with _telling(location):
-            async with client, aclosing(await client.send(request, stream=True, follow_redirects=False)) as response:
+            async with (
+                client,
+                aclosing(
+                    await client.send(request, stream=True, follow_redirects=False)
+                ) as response,
+            ):
                 _check_status(response.status_code, location)
                 yield response
 
@@ -69,10 +76,12 @@ class HttpsHosts:
         try:
             found = await loop.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
         except OSError:
-            raise StoreAway(f"{location.url}: the host's name cannot be resolved.") from None
+            raise StoreAway("unresolved_host", url=location.url) from None
         addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-        if location.host not in self._private and not all(ip_address(address).is_global for address in addresses):
-            raise UrlRefused(f"The name of {url.host} leads to a private address.")
+        if location.host not in self._private and not all(
+            ip_address(address).is_global for address in addresses
+        ):
+            raise UrlRefused("private_address", host=url.host)
         return addresses[0]
 
 
@@ -85,12 +94,12 @@ def _check_status(status: int, location: Location) -> None:
     if status == httpx.codes.OK:
         return
     if status in {404, 410}:
-        raise FileGone(f"{location.url}.")
+        raise FileGone("at", url=location.url)
     if status in {408, 425, 429} or status >= 500:
-        raise StoreAway(f"{location.url}: the host answered {status}.")
+        raise StoreAway("host_answered", url=location.url, status=status)
     if 300 <= status < 400:
-        raise UrlRefused(f"{location.url} redirects; name the place where the file lies.")
-    raise UrlRefused(f"{location.url}: the host answered {status}.")
+        raise UrlRefused("redirects", url=location.url)
+    raise UrlRefused("host_answered", url=location.url, status=status)
 
 
 @contextmanager
@@ -98,4 +107,5 @@ def _telling(location: Location) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise StoreAway(f"{location.url}: {type(error).__name__} {str(error)[:200]}".rstrip() + ".") from None
+        reason = f"{type(error).__name__} {str(error)[:200]}".rstrip()
+        raise StoreAway("reason", url=location.url, reason=reason) from None

@@ -24,13 +24,18 @@ def claim_check_of(path: Path, url: str) -> dict[str, Any]:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
     encoding = _ENCODINGS.get(path.suffix.lower())
-    return {"url": url, "size": size, "sha256": sha256} | ({"content_encoding": encoding} if encoding else {})
+    return {"url": url, "size": size, "sha256": sha256} | (
+        {"content_encoding": encoding} if encoding else {}
+    )
 
 
 def local_store(path: Path) -> FileStore:
     """A store in which this file is at `URL`; nothing else is in it, and nothing can be written to it."""
     return FileStore(
-        URL.rpartition("/")[0], _OneFile(path), HttpsHosts((), timeout=_READ_SECONDS), timeout=_READ_SECONDS
+        URL.rpartition("/")[0],
+        _OneFile(path),
+        HttpsHosts((), timeout=_READ_SECONDS),
+        timeout=_READ_SECONDS,
     )
 
 
@@ -50,4 +55,6 @@ class _OneFile:
         return self._path.stat().st_size
 
     async def write(self, location: Location, source: Path) -> None:
-        raise NotImplementedError(f"{source} was to be written to {location.url}: checking writes nothing")
+        raise NotImplementedError(
+            f"{source} was to be written to {location.url}: checking writes nothing"
+        )

@@ -22,7 +22,9 @@ class FileStore:
     Every URL that comes from outside passes `resolve`; whatever is read or written has been there.
     """
 
-    def __init__(self, root: str, place: StorageBackend, hosts: HttpsHosts, *, timeout: float) -> None:
+    def __init__(
+        self, root: str, place: StorageBackend, hosts: HttpsHosts, *, timeout: float
+    ) -> None:
         self._root_url = root.rstrip("/")
         self._root = UrlParts.parse(self._root_url)
         self._place = place
@@ -33,7 +35,11 @@ class FileStore:
     def of(cls, settings: StorageSettings) -> Self:
         """The store that the settings describe; nothing is opened or connected to yet."""
         root = UrlParts.parse(settings.root)
-        place = DirectoryBackend(Path("/", *root.segments)) if root.scheme == "file" else BucketBackend.of(settings)
+        place = (
+            DirectoryBackend(Path("/", *root.segments))
+            if root.scheme == "file"
+            else BucketBackend.of(settings)
+        )
         hosts = HttpsHosts(settings.https_hosts, timeout=settings.timeout)
         return cls(settings.root, place, hosts, timeout=settings.timeout)
 
@@ -90,7 +96,7 @@ class FileStore:
         """
         location = to if isinstance(to, Location) else self.resolve(to)
         if location.host is not None:
-            raise UrlRefused("Files are written below the storage root only.")
+            raise UrlRefused("write_elsewhere")
         size = (await asyncio.to_thread(source.stat)).st_size
         await self._in_time(self._place.write(location, source), location, chunks=1 + size // CHUNK)
 
@@ -99,11 +105,11 @@ class FileStore:
             async with asyncio.timeout(self._timeout * chunks):
                 return await answer
         except TimeoutError:
-            raise StoreAway(f"{location.url}: less than 1 MiB in {self._timeout:g} seconds.") from None
+            raise StoreAway("slow", url=location.url, seconds=self._timeout) from None
 
     def _path_below_root(self, parts: UrlParts) -> str:
         depth = len(self._root.segments)
         above = UrlParts(parts.scheme, parts.host, parts.segments[:depth])
         if above != self._root or len(parts.segments) == depth:
-            raise UrlRefused(f"Expected a file below {self._root_url}/.")
+            raise UrlRefused("not_below_root", root=self._root_url)
         return "/".join(parts.segments[depth:])

@@ -39,14 +39,14 @@ class UrlParts:
         Raises `UrlRefused`, which never quotes the URL: what is refused here may hold a password.
         """
         if "?" in url or "#" in url:
-            raise UrlRefused("It has a query or a fragment; where `?` or `#` belong to the name, percent-encode them.")
+            raise UrlRefused("query")
         try:
             split = urlsplit(url)
             path = unquote(split.path, errors="strict")
         except ValueError:
-            raise UrlRefused("It cannot be read as a percent-encoded URL in UTF-8.") from None
+            raise UrlRefused("not_percent_encoded") from None
         if "@" in split.netloc:
-            raise UrlRefused("It carries a user or a password; the service has credentials of its own.")
+            raise UrlRefused("credentials")
         return cls(split.scheme, _host(split.scheme, split.netloc), _segments(url, path))
 
 
@@ -58,8 +58,8 @@ def _host(scheme: str, netloc: str) -> str:
 
 def _segments(url: str, path: str) -> tuple[str, ...]:
     if url != url.strip() or _UNWANTED.search(url + path):
-        raise UrlRefused("It has blanks around it, or a backslash or control characters in it.")
+        raise UrlRefused("unwanted_characters")
     head, *segments = path.split("/")
     if head or not _STEPS.isdisjoint(segments):
-        raise UrlRefused("Its path is relative, or has an empty, `.` or `..` part.")
+        raise UrlRefused("relative_path")
     return tuple(segments)

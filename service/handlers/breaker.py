@@ -37,7 +37,9 @@ class Breaker:
     def is_open(self) -> bool:
         return self.error is not None
 
-    def open(self, partition: TopicPartition, error: UploadError, mended: RecoveryProbe | None = None) -> None:
+    def open(
+        self, partition: TopicPartition, error: UploadError, mended: RecoveryProbe | None = None
+    ) -> None:
         """Hold all partitions for a failure of this one's next record. The first is an alert, its repeats are not.
 
         Where it can be asked whether the fault is `mended`, that is the probe; else a job is.
@@ -57,7 +59,9 @@ class Breaker:
 
     def partitions_assigned(self, topic: str, partitions: Collection[TopicPartition]) -> None:
         """Forget what was held on partitions of a topic that are another worker's now."""
-        self._forget({held for held in self._held if held.topic == topic and held not in partitions})
+        self._forget(
+            {held for held in self._held if held.topic == topic and held not in partitions}
+        )
 
     def _forget(self, partitions: set[TopicPartition]) -> None:
         self._held -= partitions

@@ -22,8 +22,16 @@ from service.db.ledger import LedgerLine
 from service.dead_letters.guard import Guard
 from service.dead_letters.letter import Failure, Incoming, Stage
 from service.dead_letters.park import park_record
-from service.domain.errors import Environment, GuardStopped, Poison, Transient, Unexpected, UploadError
-from service.domain.model import Job, ProviderType, Record
+from service.domain.errors import (
+    Environment,
+    GuardStopped,
+    Poison,
+    Transient,
+    Unexpected,
+    UploadError,
+)
+from service.domain.model import Job, Record
+from service.domain.provider_types import ProviderType
 from service.handlers.breaker import Breaker
 from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
 from service.jobs.failures import classify_failure, retry_delay
@@ -54,7 +62,12 @@ class Dispatcher:
     """Decides the fate of every record; one for a process."""
 
     def __init__(
-        self, processor: JobProcessor, topics: Topics, breaker: Breaker, guard: Guard, retry: RetrySettings
+        self,
+        processor: JobProcessor,
+        topics: Topics,
+        breaker: Breaker,
+        guard: Guard,
+        retry: RetrySettings,
     ) -> None:
         self._processor = processor
         self._guard = guard
@@ -77,7 +90,9 @@ class Dispatcher:
         """
         partition = TopicPartition(record.topic, record.partition)
         context = JobContext()
-        async with topic_consumer.working_on(InFlightRecord(record.partition, record.offset, context)):
+        async with topic_consumer.working_on(
+            InFlightRecord(record.partition, record.offset, context)
+        ):
             fate: Disposition = Retry(0)
             if await self.breaker.wait_until_closed(topic_consumer.topic, topic_consumer.wait):
                 tries = topic_consumer.count_try(partition, record.offset)
@@ -96,24 +111,36 @@ class Dispatcher:
             await topic_consumer.wait(seconds)
 
     async def _commit_and_mark(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int, line: LedgerLine | None
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        offset: int,
+        line: LedgerLine | None,
     ) -> None:
         marked = () if line is None else (self._processor.mark_announced(line),)
         await asyncio.gather(_commit_offset(consumer, partition, offset), *marked)
         crash.point("after_offset_commit")
 
     async def _process_record(
-        self, provider_type: ProviderType, record: ConsumerRecord[Any, Any], context: JobContext, tries: int
+        self,
+        provider_type: ProviderType,
+        record: ConsumerRecord[Any, Any],
+        context: JobContext,
+        tries: int,
     ) -> Disposition:
         started, job = datetime.now(UTC), None
-        with bound_contextvars(topic=record.topic, partition=record.partition, offset=record.offset):
+        with bound_contextvars(
+            topic=record.topic, partition=record.partition, offset=record.offset
+        ):
             try:
                 job = parse_job(provider_type, record.value)
                 context.job_id = job.job_id
                 with bound_contextvars(job_id=job.job_id):
                     line = await self._processor.process(job, context)
             except Exception as error:  # noqa: BLE001 - whatever it is, the record must meet one of three fates
-                return await self._handle_failure(_incoming_record(provider_type, record), job, context, error, tries)
+                return await self._handle_failure(
+                    _incoming_record(provider_type, record), job, context, error, tries
+                )
             self._guard.note(parked=False)
             _log_end(job, line, started)
             return Commit(line)
@@ -132,7 +159,9 @@ class Dispatcher:
         _log_failure(failure, error, tries)
         if isinstance(failure, Environment):
             held = TopicPartition(incoming.record.topic, incoming.partition)
-            self.breaker.open(held, failure, self._guard.resumed if isinstance(failure, GuardStopped) else None)
+            self.breaker.open(
+                held, failure, self._guard.resumed if isinstance(failure, GuardStopped) else None
+            )
             return Retry(0)
         await self._note_failure(job, failure)
         return Retry(retry_delay(tries, self._retry))
@@ -145,31 +174,45 @@ class Dispatcher:
         where = _place_of_failure(error)
         self._unexpected[record_id] += 1
         if self._unexpected[record_id] < self._retry.unexpected_tries:
-            return Transient(f"Unexpected {where}.")
+            return Transient("unexpected", where=where)
         if where in self._parked_unexpected:
             # what strikes two jobs alike is not about a job
-            return Environment(f"Unexpected {where}, for the second job.")
-        return Unexpected(f"{where}.")
+            return Environment("unexpected_twice", where=where)
+        return Unexpected("at", where=where)
 
     async def _park_record(
-        self, incoming: Incoming, job: Job | None, context: JobContext, failure: Poison, error: Exception
+        self,
+        incoming: Incoming,
+        job: Job | None,
+        context: JobContext,
+        failure: Poison,
+        error: Exception,
     ) -> None:
         stage: Stage = "decode" if job is None else _STAGES[context.step]
         last = datetime.now(UTC)
         first = min(context.first_started_at, last)
         id_read = job_id_of(incoming.record.value) if job is None else None
         modules = None if job is None else context.modules_of(job)
-        letter = Failure(failure, stage, context.attempts, first, last, job, error, id_read, modules)
+        letter = Failure(
+            failure, stage, context.attempts, first, last, job, error, id_read, modules
+        )
         processor = self._processor
         await self._guard.admit()
         is_new = await park_record(
-            processor.engine, processor.publish, self._topics, processor.outbox.source, incoming, letter
+            processor.engine,
+            processor.publish,
+            self._topics,
+            processor.outbox.source,
+            incoming,
+            letter,
         )
         self._guard.note(parked=True)
         self._unexpected.pop(incoming.dead_letter_id, None)
         if isinstance(failure, Unexpected):
             self._parked_unexpected.add(_place_of_failure(error))
-        log.error("parked", code=failure.code, stage=stage, message=failure.message, repeated=not is_new)
+        log.error(
+            "parked", code=failure.code, stage=stage, message=failure.message, repeated=not is_new
+        )
 
     async def _note_failure(self, job: Job | None, failure: UploadError) -> None:
         """Let the ledger say why the job is not done; where the database is the reason, it can't."""
@@ -185,7 +228,11 @@ class Dispatcher:
 def _meaning_of_failed_parking(error: Exception) -> UploadError:
     """What it means that a record could not be parked: nothing is dropped, so all that does not pass needs a person."""
     known = classify_failure(error)
-    return known if isinstance(known, Transient | Environment) else Environment(f"Parking failed: {_place_of_failure(error)}.")
+    return (
+        known
+        if isinstance(known, Transient | Environment)
+        else Environment("parking_failed", where=_place_of_failure(error))
+    )
 
 
 _STAGES: dict[str, Stage] = {
@@ -208,7 +255,9 @@ def _incoming_record(provider_type: ProviderType, record: ConsumerRecord[Any, An
     )
 
 
-async def _commit_offset(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
+async def _commit_offset(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
+) -> None:
     """Commit this partition's position alone.
 
     Where that fails, the next commit covers it, or the record comes again and the ledger answers it.
@@ -216,7 +265,11 @@ async def _commit_offset(consumer: AIOKafkaConsumer, partition: TopicPartition, 
     try:
         await consumer.commit({partition: offset})
     except (CommitFailedError, IllegalStateError) as error:
-        log.warning("partition_lost_before_commit", partition=partition.partition, reason=type(error).__name__)
+        log.warning(
+            "partition_lost_before_commit",
+            partition=partition.partition,
+            reason=type(error).__name__,
+        )
     except KafkaError as error:
         log.warning("commit_failed", partition=partition.partition, reason=type(error).__name__)
 
@@ -230,7 +283,11 @@ def _seek_back(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: in
 
 def _place_of_failure(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {frames[-1].name}, line {frames[-1].lineno}" if frames else type(error).__name__
+    return (
+        f"{type(error).__name__} in {frames[-1].name}, line {frames[-1].lineno}"
+        if frames
+        else type(error).__name__
+    )
 
 
 def _log_end(job: Job, line: LedgerLine, started: datetime) -> None:
@@ -244,4 +301,10 @@ def _log_end(job: Job, line: LedgerLine, started: datetime) -> None:
 
 
 def _log_failure(failure: UploadError, error: BaseException, tries: int) -> None:
-    log.warning("job_held", code=failure.code, message=failure.message, tries=tries, exception=type(error).__name__)
+    log.warning(
+        "job_held",
+        code=failure.code,
+        message=failure.message,
+        tries=tries,
+        exception=type(error).__name__,
+    )

@@ -2,7 +2,7 @@
 
 from faststream.kafka import KafkaMessage
 
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.handlers.subscriptions import Subscriptions
 
 

@@ -22,7 +22,9 @@ class ReportEscapedException(BaseMiddleware):
     The next commit would then cover a record that nobody handled: the process must end before.
     """
 
-    def __init__(self, msg: Any, /, *, context: ContextRepo, on_escape: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, msg: Any, /, *, context: ContextRepo, on_escape: Callable[[BaseException], None]
+    ) -> None:
         super().__init__(msg, context=context)
         self._on_escape = on_escape
 
@@ -38,7 +40,11 @@ class ReportEscapedException(BaseMiddleware):
 
 
 def consumer_broker(
-    kafka: KafkaSettings, registry: CollectorRegistry, *, grace: float, on_escape: Callable[[BaseException], None]
+    kafka: KafkaSettings,
+    registry: CollectorRegistry,
+    *,
+    grace: float,
+    on_escape: Callable[[BaseException], None],
 ) -> KafkaBroker:
     """FastStream's broker, for consuming alone: what is sent goes through `Producer`."""
     return KafkaBroker(
@@ -74,7 +80,9 @@ _LOGINS: dict[str, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
 }
 
 
-async def parse_any_record(record: ConsumerRecord[Any, Any], original: Callable[[Any], Awaitable[Any]]) -> Any:
+async def parse_any_record(
+    record: ConsumerRecord[Any, Any], original: Callable[[Any], Awaitable[Any]]
+) -> Any:
     """A message of any record: headers that are no text must not keep it from the handler, which parks it."""
     parsed = await original(_Readable(record))
     parsed.raw_message = record
@@ -86,7 +94,10 @@ class _Readable:
 
     def __init__(self, record: ConsumerRecord[Any, Any]) -> None:
         self._record = record
-        self.headers = [(name, (value or b"").decode("utf-8", "replace").encode()) for name, value in record.headers]
+        self.headers = [
+            (name, (value or b"").decode("utf-8", "replace").encode())
+            for name, value in record.headers
+        ]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._record, name)

@@ -28,7 +28,11 @@ class StallDetector:
 
     async def consuming(self) -> str | None:
         """A consume task that has ended will never take another record: only a restart helps."""
-        dead = [topic for topic, sub in self.subscribers().items() if all(task.done() for task in sub.tasks)]
+        dead = [
+            topic
+            for topic, sub in self.subscribers().items()
+            if all(task.done() for task in sub.tasks)
+        ]
         return f"nobody consumes {', '.join(dead)}" if dead else None
 
     async def broker_answers(self) -> str | None:
@@ -41,7 +45,9 @@ class StallDetector:
     async def assigned(self) -> str | None:
         """Every consumer is a member of its group; with more members than partitions, it may have none."""
         consumers = self.consumers()
-        waiting = [t for t in self.subscribers() if t not in consumers or not _is_member(consumers[t])]
+        waiting = [
+            t for t in self.subscribers() if t not in consumers or not _is_member(consumers[t])
+        ]
         return f"no partitions yet of {', '.join(waiting)}" if waiting else None
 
     async def watch(self, stalled: Stalled, *, patience: float) -> None:
@@ -55,7 +61,9 @@ class StallDetector:
     async def _stands_still(self, topic: str, consumer: Any, patience: float) -> bool:
         topic_consumer = self._topic_consumers.get(topic)
         behind = (
-            None if topic_consumer is not None and topic_consumer.in_flight is not None else await _behind(consumer)
+            None
+            if topic_consumer is not None and topic_consumer.in_flight is not None
+            else await _behind(consumer)
         )
         if behind is None:
             self._seen.pop(topic, None)
@@ -72,7 +80,11 @@ class StallDetector:
 
     def consumers(self) -> dict[str, Any]:
         """The consumers that are connected, by topic."""
-        return {topic: sub.consumer for topic, sub in self.subscribers().items() if sub.consumer is not None}
+        return {
+            topic: sub.consumer
+            for topic, sub in self.subscribers().items()
+            if sub.consumer is not None
+        }
 
 
 async def _behind(consumer: Any) -> object | None:
@@ -90,7 +102,9 @@ async def _behind(consumer: Any) -> object | None:
     except (KafkaError, TimeoutError):
         return None
     positions = {partition: _position(consumer, partition) for partition in partitions}
-    lagging = {p: position for p, position in positions.items() if position is None or position < ends[p]}
+    lagging = {
+        p: position for p, position in positions.items() if position is None or position < ends[p]
+    }
     return lagging or None
 
 

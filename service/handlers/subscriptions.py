@@ -9,7 +9,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from service.contract.topics import Topics
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.handlers.dispatch import Dispatcher
 from service.handlers.faststream_overrides import keep_undecoded, parse_any_record
 from service.handlers.topic_consumer import TopicConsumer
@@ -25,7 +25,12 @@ class Subscriptions:
     """Subscribes handlers to job topics, each with a lane of its own, and hands their records on."""
 
     def __init__(
-        self, broker: KafkaBroker, dispatcher: Dispatcher, topics: Topics, kafka: KafkaSettings, limits: LimitSettings
+        self,
+        broker: KafkaBroker,
+        dispatcher: Dispatcher,
+        topics: Topics,
+        kafka: KafkaSettings,
+        limits: LimitSettings,
     ) -> None:
         self.topic_consumers: dict[ProviderType, TopicConsumer] = {}
         self._broker = broker
@@ -37,7 +42,9 @@ class Subscriptions:
     def subscriber(self, provider_type: ProviderType) -> Callable[[Handler], Any]:
         """Subscribe a handler to the topic of a provider type, in the group named after the topic."""
         topic = self._topics.job_topic(provider_type)
-        topic_consumer = self.topic_consumers[provider_type] = TopicConsumer(topic, self._dispatcher.breaker)
+        topic_consumer = self.topic_consumers[provider_type] = TopicConsumer(
+            topic, self._dispatcher.breaker
+        )
         return self._broker.subscriber(
             topic,
             group_id=topic,
@@ -60,12 +67,17 @@ class Subscriptions:
         """Take one record of a topic to its end, or back to its partition."""
         record: Any = message.raw_message
         consumer: Any = message.consumer
-        await self._dispatcher.dispatch(provider_type, record, consumer, self.topic_consumers[provider_type])
+        await self._dispatcher.dispatch(
+            provider_type, record, consumer, self.topic_consumers[provider_type]
+        )
 
     async def wait_until_finished(self, within: float) -> None:
         """Let every lane do what is left of its last record, for so many seconds at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await asyncio.gather(
-                    *(topic_consumer.wait_until_finished() for topic_consumer in self.topic_consumers.values())
+                    *(
+                        topic_consumer.wait_until_finished()
+                        for topic_consumer in self.topic_consumers.values()
+                    )
                 )

@@ -37,7 +37,9 @@ class Health:
 
     async def live(self) -> dict[str, str]:
         """What only a restart can mend: that this answers at all shows that the event loop ticks."""
-        return await self._ask({"consuming": self.consuming} if self.started and not self.stopping else {})
+        return await self._ask(
+            {"consuming": self.consuming} if self.started and not self.stopping else {}
+        )
 
     async def ready(self) -> dict[str, str]:
         """What keeps jobs from being done now."""
@@ -45,7 +47,11 @@ class Health:
             return {"stopping": "the worker is draining"}
         if not self.started:
             return {"starting": _STARTING}
-        checks = {"database": self._database, "broker": self.broker_answers, "partitions": self.assigned}
+        checks = {
+            "database": self._database,
+            "broker": self.broker_answers,
+            "partitions": self.assigned,
+        }
         return await self._ask(checks | {"breaker": self._breaker})
 
     async def startup(self) -> dict[str, str]:
@@ -79,7 +85,9 @@ class Health:
                 return f"no answer within {CHECK_SECONDS:g} s"
 
         answers = await asyncio.gather(*map(ask, checks.values()))
-        return {name: wrong for name, wrong in zip(checks, answers, strict=True) if wrong is not None}
+        return {
+            name: wrong for name, wrong in zip(checks, answers, strict=True) if wrong is not None
+        }
 
     async def _database(self) -> str | None:
         try:
@@ -92,8 +100,14 @@ class Health:
         return None
 
     async def _breaker(self) -> str | None:
-        return None if self.breaker.error is None else f"the breaker is open: {self.breaker.error.message}"
+        return (
+            None
+            if self.breaker.error is None
+            else f"the breaker is open: {self.breaker.error.message}"
+        )
 
 
 def _answer(wrong: dict[str, str]) -> AsgiResponse:
-    return AsgiResponse(orjson.dumps(wrong), 503 if wrong else 200, {"content-type": "application/json"})
+    return AsgiResponse(
+        orjson.dumps(wrong), 503 if wrong else 200, {"content-type": "application/json"}
+    )

@@ -15,7 +15,9 @@ class HttpServer(uvicorn.Server):
 
     def __init__(self, app: AsgiFastStream, settings: Settings) -> None:
         http = settings.http
-        config = uvicorn.Config(app, host=http.host, port=http.port, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            app, host=http.host, port=http.port, lifespan="off", log_config=None, access_log=False
+        )
         super().__init__(config)
 
     @property

@@ -38,7 +38,9 @@ class Status:
 
         @get
         async def status(_scope: object) -> AsgiResponse:
-            body = orjson.dumps(await self.gather(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+            body = orjson.dumps(
+                await self.gather(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+            )
             return AsgiResponse(body, 200, {"content-type": "application/json"})
 
         return [("/status", status)]
@@ -50,7 +52,12 @@ class Status:
         return {
             "version": __version__,
             "up_seconds": _since(self.started_at),
-            "breaker": error and {"code": error.code, "message": error.message, "open_seconds": self._open_seconds()},
+            "breaker": error
+            and {
+                "code": error.code,
+                "message": error.message,
+                "open_seconds": self._open_seconds(),
+            },
             "jobs_in_hand": [
                 _hand(topic_consumer.topic, topic_consumer.in_flight)
                 for topic_consumer in self.topic_consumers.values()

@@ -50,7 +50,7 @@ def classify_failure(error: BaseException) -> UploadError | None:
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
         return _postgres(error)
     if isinstance(error, PoolTimeout):
-        return DatabaseAway("No connection became free in time.")
+        return DatabaseAway("pool_exhausted")
     if isinstance(error, OSError):
         return _system(error)
     return None
@@ -66,32 +66,43 @@ def retry_delay(tries: int, settings: RetrySettings) -> float:
 
 
 def _database(error: DBAPIError) -> UploadError | None:
-    original = error.orig.__cause__ if error.orig is not None and error.orig.__cause__ else error.orig
+    original = (
+        error.orig.__cause__ if error.orig is not None and error.orig.__cause__ else error.orig
+    )
     if isinstance(original, (asyncpg.PostgresError, asyncpg.InterfaceError)):
         return _postgres(original)
     if error.connection_invalidated or isinstance(original, OSError):
-        return DatabaseAway("The connection was lost.")
+        return DatabaseAway("connection_lost")
     return None
 
 
 def _postgres(error: asyncpg.PostgresError | asyncpg.InterfaceError) -> UploadError | None:
     sqlstate = getattr(error, "sqlstate", None)
     if sqlstate is None:
-        return DatabaseAway("The connection was lost.") if "connection" in str(error) else None
+        return DatabaseAway("connection_lost") if "connection" in str(error) else None
     kind = next((kind for prefix, kind in _BY_SQLSTATE if sqlstate.startswith(prefix)), None)
     if kind is None:
         return None
-    return kind(f"SQLSTATE {sqlstate} ({type(error).__name__}){_named_object(error)}.")
+    name, objects = type(error).__name__, _named_objects(error)
+    if objects:
+        return kind("sqlstate_of_object", sqlstate=sqlstate, error=name, objects=objects)
+    return kind("sqlstate", sqlstate=sqlstate, error=name)
 
 
-def _named_object(error: BaseException) -> str:
-    named = [(what, getattr(error, f"{what}_name", None)) for what in ("table", "column", "constraint")]
-    return "".join(f", {what} {name}" for what, name in named if name)
+def _named_objects(error: BaseException) -> list[str]:
+    """The table, column and constraint that an error names; its message is left out, it may quote a row."""
+    named = (
+        (what, getattr(error, f"{what}_name", None)) for what in ("table", "column", "constraint")
+    )
+    return [f"{what} {name}" for what, name in named if name]
 
 
 def _system(error: OSError) -> UploadError | None:
     if error.errno in _FULL:
-        return DiskFull(f"{errno.errorcode.get(error.errno or 0, '')}.")
-    if isinstance(error, (ConnectionError, TimeoutError)) or error.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}:
-        return DatabaseAway("The connection was lost.")
-    return DatabaseAway("The host's name is not known.") if type(error).__name__ == "gaierror" else None
+        return DiskFull("errno", errno=errno.errorcode.get(error.errno or 0, ""))
+    if isinstance(error, (ConnectionError, TimeoutError)) or error.errno in {
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+    }:
+        return DatabaseAway("connection_lost")
+    return DatabaseAway("unknown_host") if type(error).__name__ == "gaierror" else None

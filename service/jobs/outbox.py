@@ -31,7 +31,9 @@ async def mark_announced(engine: AsyncEngine, line: LedgerLine) -> None:
         await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
 
 
-async def announce_forgotten(engine: AsyncEngine, publish: Publish, *, topic: str, after: timedelta) -> int:
+async def announce_forgotten(
+    engine: AsyncEngine, publish: Publish, *, topic: str, after: timedelta
+) -> int:
     """Announce what finished that long ago and was not; the number announced.
 
     It finds the jobs whose worker died between commit and publishing, and whose message never comes

@@ -12,11 +12,18 @@ from service.db.preview import compare_factors
 from service.db.scopes import count_by_source, modules_holding
 from service.domain.catalogue import entry_type
 from service.domain.errors import Refusal
-from service.domain.model import Job, Outcome, Reason, Result, WriteMode
+from service.domain.model import Job, Outcome, Reason, Result
+from service.domain.provider_types import WriteMode
 from service.files.local_file import URL, claim_check_of, local_store
 from service.jobs.prepare import PrepareDependencies, prepare_upload
 from service.jobs.request import UploadRequest
-from service.jobs.transaction import identities_to_keep, modules_in_scope, modules_to_empty, outcome_of, source_lines
+from service.jobs.transaction import (
+    identities_to_keep,
+    modules_in_scope,
+    modules_to_empty,
+    outcome_of,
+    source_lines,
+)
 from service.rows.checker import EntryChecker, FactorChecker
 from service.rows.reject_file import RejectFile
 from service.rows.upload import Progress, Upload
@@ -39,13 +46,21 @@ async def preview(
     """
     job = request.job(request.message(PREVIEW_JOB_ID, await _content(request)))
     try:
-        return job, await _preview(job, PrepareDependencies(engine, local_store(request.path), limits), keep)
+        return job, await _preview(
+            job, PrepareDependencies(engine, local_store(request.path), limits), keep
+        )
     except Refusal as refusal:
-        return job, Result(Outcome.REJECTED, reason=Reason(refusal.code, refusal.message))
+        return job, Result(
+            Outcome.REJECTED, reason=Reason.of(refusal.code, refusal.case, **refusal.values)
+        )
 
 
 async def _content(request: UploadRequest) -> dict[str, Any]:
-    return request.rows() if request.has_rows else {"file": await asyncio.to_thread(claim_check_of, request.path, URL)}
+    return (
+        request.rows()
+        if request.has_rows
+        else {"file": await asyncio.to_thread(claim_check_of, request.path, URL)}
+    )
 
 
 async def _preview(job: Job, dependencies: PrepareDependencies, keep: KeepRejects) -> Result:
@@ -81,7 +96,9 @@ async def _entries(conn: AsyncConnection, job: Job, upload: Upload, found: Resul
     affected = set(checker.affected)
     if job.mode is WriteMode.REPLACE:
         scope = await modules_in_scope(conn, job, entry_type(type_id), checker)
-        affected |= await modules_holding(conn, modules_to_empty(scope, upload.tally, checker), type_id, job.source)
+        affected |= await modules_holding(
+            conn, modules_to_empty(scope, upload.tally, checker), type_id, job.source
+        )
     now = await count_by_source(conn, affected, type_id)
     deleted = now.get(own, 0) if job.mode is WriteMode.REPLACE else 0
     then = {**now, own: now.get(own, 0) - deleted + inserted}
@@ -105,4 +122,6 @@ async def _factors(conn: AsyncConnection, job: Job, upload: Upload, found: Resul
         incoming=checker.taken.keys(),
         kept=identities_to_keep(upload),
     )
-    return replace(found, outcome=outcome_of(upload), rows_processed=upload.tally.processed, factors=counts)
+    return replace(
+        found, outcome=outcome_of(upload), rows_processed=upload.tally.processed, factors=counts
+    )

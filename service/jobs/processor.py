@@ -87,7 +87,7 @@ class JobProcessor:
                 return await self._prepare_and_apply(job, context)
         except TimeoutError:
             if bound.expired():
-                raise TookTooLong(f"At most {self.job_timeout:g} seconds.") from None
+                raise TookTooLong("limit", seconds=self.job_timeout) from None
             raise
 
     async def _prepare_and_apply(self, job: Job, context: JobContext) -> LedgerLine:
@@ -95,10 +95,14 @@ class JobProcessor:
         try:
             async with prepare_upload(job, self.dependencies, context.progress) as upload:
                 context.step, context.upload = "apply", upload
-                return await apply_upload(self.engine, job, upload, self.dependencies.store, self.outbox)
+                return await apply_upload(
+                    self.engine, job, upload, self.dependencies.store, self.outbox
+                )
         except Refusal as refusal:
             context.step = "apply"
-            refused = Result(Outcome.REJECTED, reason=Reason(refusal.code, refusal.message))
+            refused = Result(
+                Outcome.REJECTED, reason=Reason.of(refusal.code, refusal.case, **refusal.values)
+            )
             return await end_without_change(self.engine, job, refused, self.outbox)
 
     async def _publish_progress_forever(self, job: Job, progress: Progress) -> None:
@@ -107,4 +111,8 @@ class JobProcessor:
             await asyncio.sleep(self.progress_interval)
             # nothing depends on progress: without a broker the job goes on, and its end waits for one
             with suppress(Transient, Environment):
-                await self.publish(progress_record(job, progress, topic=self.progress_topic, source=self.outbox.source))
+                await self.publish(
+                    progress_record(
+                        job, progress, topic=self.progress_topic, source=self.outbox.source
+                    )
+                )

@@ -11,11 +11,11 @@ import orjson
 from service.contract.messages import MAX_MESSAGE_BYTES, parse_job
 from service.domain.catalogue import CatalogueType, entry_type, factor_type
 from service.domain.errors import UploadError
-from service.domain.model import UNIT_SPECIFIC, Job, ProviderType
+from service.domain.model import Job
+from service.domain.provider_types import ProviderType
+from service.domain.texts import Value
 
-_CARRYING_ROWS = frozenset(
-    {ProviderType.API_MODULE_PER_YEAR, ProviderType.API_MODULE_UNIT_SPECIFIC, ProviderType.EXTERNAL_INTEGRATION}
-)
+RequestPart = Literal["file", "module", "replace_scope"]
 
 
 class BadRequest(UploadError):
@@ -23,14 +23,9 @@ class BadRequest(UploadError):
 
     code = "bad_request"
 
-    def __init__(self, part: Literal["file", "module", "replace_scope"], message: str) -> None:
+    def __init__(self, part: RequestPart, case: str, /, **values: Value) -> None:
         self.part = part
-        self._message = message
-        super().__init__()
-
-    @property
-    def message(self) -> str:
-        return self._message
+        super().__init__(case, **values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +40,22 @@ class UploadRequest:
 
     @classmethod
     def of(
-        cls, path: Path, type_: str, year: int, provider: ProviderType | None, module: int | None, **fields: Any
+        cls,
+        path: Path,
+        type_: str,
+        year: int,
+        provider: ProviderType | None,
+        module: int | None,
+        **fields: Any,
     ) -> Self:
         """The request, if its parts fit together. Raises `BadRequest`, or `UnknownType`."""
-        by_default = ProviderType.CSV_MODULE_PER_YEAR if module is None else ProviderType.CSV_MODULE_UNIT_SPECIFIC
+        by_default = (
+            ProviderType.CSV_MODULE_PER_YEAR
+            if module is None
+            else ProviderType.CSV_MODULE_UNIT_SPECIFIC
+        )
         provider_type = provider or by_default
-        find = factor_type if provider_type is ProviderType.FACTORS else entry_type
+        find = factor_type if provider_type.uploads_factors else entry_type
         given = {name: value for name, value in fields.items() if value is not None}
         if module is not None:
             given["carbon_report_module_id"] = module
@@ -65,10 +70,15 @@ class UploadRequest:
 
     def message(self, job_id: int, content: Mapping[str, Any]) -> bytes:
         """The job's message; `content` has its `file` or its `rows`. Raises `BadRequest` above 1 MiB."""
-        said = {"job_id": job_id, "year": self.year, "data_entry_type": self.kind.name, **self.fields}
+        said = {
+            "job_id": job_id,
+            "year": self.year,
+            "data_entry_type": self.kind.name,
+            **self.fields,
+        }
         value = orjson.dumps(said | {"submitted_at": datetime.now(UTC)} | dict(content))
         if len(value) > MAX_MESSAGE_BYTES:
-            raise _too_large()
+            raise BadRequest("file", "too_large")
         return value
 
     def job(self, value: bytes) -> Job:
@@ -78,32 +88,30 @@ class UploadRequest:
     def rows(self) -> dict[str, Any]:
         """The content of a job whose rows are in a JSON file. Raises `BadRequest`."""
         if self.path.stat().st_size > MAX_MESSAGE_BYTES:
-            raise _too_large()
+            raise BadRequest("file", "too_large")
         try:
             rows = orjson.loads(self.path.read_bytes())
         except orjson.JSONDecodeError as error:
-            raise _bad_file(f"It is not JSON: it breaks at line {error.lineno}, column {error.colno}.") from None
+            raise BadRequest("file", "not_json", line=error.lineno, column=error.colno) from None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise _bad_file('Expected a list of objects, one for each row: [{"name": "…"}, …].')
+            raise BadRequest("file", "not_a_list")
         return {"rows": rows}
 
     def _check(self) -> None:
         provider_type = self.provider_type
-        if (provider_type in UNIT_SPECIFIC) != ("carbon_report_module_id" in self.fields):
-            what = "needs the module to append to" if provider_type in UNIT_SPECIFIC else "takes no module"
-            raise BadRequest("module", f"{provider_type} {what}.")
-        if "replace_scope" in self.fields and provider_type in UNIT_SPECIFIC | {ProviderType.FACTORS}:
-            raise BadRequest("replace_scope", f"{provider_type} knows no scope to choose.")
-        if self.has_rows and provider_type not in _CARRYING_ROWS:
-            kinds = ", ".join(sorted(_CARRYING_ROWS))
-            raise _bad_file(f"JSON rows go with --provider {kinds}; save the rows as CSV for {provider_type}.")
+        names_module = "carbon_report_module_id" in self.fields
+        if provider_type.is_unit_specific and not names_module:
+            raise BadRequest("module", "module_needed", provider_type=provider_type)
+        if names_module and not provider_type.is_unit_specific:
+            raise BadRequest("module", "no_module", provider_type=provider_type)
+        if "replace_scope" in self.fields and not provider_type.has_replace_scope:
+            raise BadRequest("replace_scope", "no_scope", provider_type=provider_type)
+        if self.has_rows and not provider_type.may_carry_rows:
+            raise BadRequest(
+                "file",
+                "no_inline_rows",
+                provider_type=provider_type,
+                provider_types=sorted(known for known in ProviderType if known.may_carry_rows),
+            )
         if not self.path.is_file():
-            raise _bad_file("Expected a regular file; save what the pipe gives to one first.")
-
-
-def _bad_file(message: str) -> BadRequest:
-    return BadRequest("file", message)
-
-
-def _too_large() -> BadRequest:
-    return _bad_file("The rows take more than 1 MiB, which is too much for a message; save them as CSV instead.")
+            raise BadRequest("file", "not_a_file")

@@ -20,7 +20,8 @@ from service.db.engine import autocommit
 from service.db.ledger import LedgerLine
 from service.domain.catalogue import EntryType, entry_type
 from service.domain.errors import MemberTaken
-from service.domain.model import Job, Outcome, Record, ReplaceScope, Result, SourceCounts, WriteMode
+from service.domain.model import Job, Outcome, Record, ReplaceScope, Result, SourceCounts
+from service.domain.provider_types import WriteMode
 from service.files.store import FileStore
 from service.jobs.prepare import save_rejects
 from service.rows.checker import EntryChecker
@@ -68,17 +69,25 @@ async def apply_upload(
         else:
             await transaction.rollback()
     crash.point("after_commit")
-    return line if result.outcome.changes_rows else await end_without_change(engine, job, result, outbox)
+    return (
+        line
+        if result.outcome.changes_rows
+        else await end_without_change(engine, job, result, outbox)
+    )
 
 
-async def end_without_change(engine: AsyncEngine, job: Job, result: Result, outbox: EventRoute) -> LedgerLine:
+async def end_without_change(
+    engine: AsyncEngine, job: Job, result: Result, outbox: EventRoute
+) -> LedgerLine:
     """End a job that changes no row; its final line, or that of a delivery that was faster."""
     async with engine.begin() as conn:
         line = await ledger.lock_line(conn, job, topic=outbox.topic)
         return line if line.event is not None else await _close(conn, job, line, result, outbox)
 
 
-async def _close(conn: AsyncConnection, job: Job, line: LedgerLine, result: Result, outbox: EventRoute) -> LedgerLine:
+async def _close(
+    conn: AsyncConnection, job: Job, line: LedgerLine, result: Result, outbox: EventRoute
+) -> LedgerLine:
     now = datetime.now(UTC)
     event = completion_event(job, line, result, outbox, now)
     if await ledger.close_line(conn, job, result, event, now=now):
@@ -86,9 +95,13 @@ async def _close(conn: AsyncConnection, job: Job, line: LedgerLine, result: Resu
     return replace(line, outcome=result.outcome, event=event)
 
 
-def completion_event(job: Job, line: LedgerLine, result: Result, outbox: EventRoute, now: datetime) -> Record:
+def completion_event(
+    job: Job, line: LedgerLine, result: Result, outbox: EventRoute, now: datetime
+) -> Record:
     """The record that tells everyone how the job ended."""
-    body = UploadCompleted.of(job, result, attempts=line.attempts, started_at=line.first_started_at, finished_at=now)
+    body = UploadCompleted.of(
+        job, result, attempts=line.attempts, started_at=line.first_started_at, finished_at=now
+    )
     return to_record(
         body,
         topic=outbox.topic,
@@ -133,7 +146,9 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
     affected, deleted = checker.affected, 0
     if job.mode is WriteMode.REPLACE:
         scope = await modules_in_scope(conn, job, kind, checker)
-        newer = await scopes.take_scope_heads(conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence)
+        newer = await scopes.take_scope_heads(
+            conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence
+        )
         if newer is not None:
             return replace(found, superseded_by=newer)
         crash.point("after_lock")
@@ -143,18 +158,24 @@ async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found
         emptied = modules_to_empty(scope, upload.tally, checker)
         if others := emptied - affected:
             affected = affected | await scopes.modules_holding(conn, others, type_id, job.source)
-        deleted = await scopes.delete_by_source(conn, emptied, type_id, job.source, keep_job_id=job.job_id)
+        deleted = await scopes.delete_by_source(
+            conn, emptied, type_id, job.source, keep_job_id=job.job_id
+        )
         crash.point("after_delete")
     return replace(
         found,
         outcome=outcome_of(upload),
         rows_processed=inserted,
-        sources=source_lines(job, await _counts(conn, job, affected, inserted), deleted=deleted, inserted=inserted),
+        sources=source_lines(
+            job, await _counts(conn, job, affected, inserted), deleted=deleted, inserted=inserted
+        ),
         affected_modules=tuple(sorted(affected)),
     )
 
 
-async def _counts(conn: AsyncConnection, job: Job, modules: Collection[int], inserted: int) -> Mapping[int | None, int]:
+async def _counts(
+    conn: AsyncConnection, job: Job, modules: Collection[int], inserted: int
+) -> Mapping[int | None, int]:
     """The rows that each source now has in these modules. A replace leaves its own source what it inserted."""
     type_id = job.data_entry_type_id
     if job.mode is WriteMode.APPEND:
@@ -163,10 +184,14 @@ async def _counts(conn: AsyncConnection, job: Job, modules: Collection[int], ins
     return {job.source.value: inserted, **others}
 
 
-async def modules_in_scope(conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker) -> set[int]:
+async def modules_in_scope(
+    conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker
+) -> set[int]:
     """The modules in which a replace job replaces: those with a valid row, or all of the year."""
     if job.replace_scope is ReplaceScope.YEAR:
-        return checker.affected | await modules.calculator_modules(conn, job.year, kind.module_type_id)
+        return checker.affected | await modules.calculator_modules(
+            conn, job.year, kind.module_type_id
+        )
     return checker.affected
 
 
@@ -184,7 +209,9 @@ async def _check_members(conn: AsyncConnection, job: Job, key: str, checker: Ent
 
 
 async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found: Result) -> Result:
-    newer = await factors.take_factor_head(conn, job.data_entry_type_id, job.year, job_id=job.job_id, fence=job.fence)
+    newer = await factors.take_factor_head(
+        conn, job.data_entry_type_id, job.year, job_id=job.job_id, fence=job.fence
+    )
     if newer is not None:
         return replace(found, superseded_by=newer)
     counts = await factors.replace_factors(
@@ -194,7 +221,9 @@ async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found
         job_id=job.job_id,
         kept=identities_to_keep(upload),
     )
-    return replace(found, outcome=outcome_of(upload), rows_processed=upload.tally.processed, factors=counts)
+    return replace(
+        found, outcome=outcome_of(upload), rows_processed=upload.tally.processed, factors=counts
+    )
 
 
 def identities_to_keep(upload: Upload) -> set[str]:
@@ -212,7 +241,9 @@ def source_lines(
 ) -> tuple[SourceCounts, ...]:
     """A line for every source present: the job's own first, unknown origin last."""
     own = job.source.value
-    others = sorted((source for source in counts if source != own), key=lambda source: (source is None, source))
+    others = sorted(
+        (source for source in counts if source != own), key=lambda source: (source is None, source)
+    )
     return (
         SourceCounts(own, deleted, inserted, counts[own]),
         *(SourceCounts(source, 0, 0, counts[source]) for source in others),

@@ -11,7 +11,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 from pydantic import ValidationError
 
-from service.contract.events import COMPLETED, PARKED, PROGRESS, UploadCompleted, UploadParked, UploadProgress
+from service.contract.events import (
+    COMPLETED,
+    PARKED,
+    PROGRESS,
+    UploadCompleted,
+    UploadParked,
+    UploadProgress,
+)
 from service.domain.errors import Environment
 from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
@@ -52,7 +59,7 @@ async def require_topic(kafka: KafkaSettings, *any_of: str) -> None:
     try:
         await admin.start()
         if not {*any_of}.intersection(await admin.list_topics()):
-            raise NoTopics(f"There is no {any_of[0]}.")
+            raise NoTopics("missing", topics=[any_of[0]])
     finally:
         await admin.close()
 
@@ -78,7 +85,7 @@ async def listen_to_events(
             await _skip_what_is_there(consumer)
         yield _events(consumer)
     except UnknownTopicOrPartitionError:
-        raise NoTopics(f"There is no {' or '.join(topics)}.") from None
+        raise NoTopics("missing", topics=topics) from None
     finally:
         await consumer.stop()
 
@@ -97,4 +104,6 @@ async def _events(consumer: Any) -> AsyncIterator[ReceivedEvent]:
             event = body.model_validate_json(record.value)
         except ValidationError:  # of a later version, or somebody else's
             continue
-        yield ReceivedEvent(event, record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+        yield ReceivedEvent(
+            event, record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        )

@@ -61,15 +61,17 @@ class Producer:
     async def publish(self, record: Record) -> Position:
         """Send one record. Raises `BrokerAway`, or `RecordRefused` where the broker will never take it."""
         if self._producer is None:
-            raise BrokerAway("The producer is not connected.")
+            raise BrokerAway("not_connected")
         try:
             sending = await _send(self._producer, record)
             crash.point("after_publish")
             sent = await sending
         except MessageSizeTooLargeError as error:
-            raise RecordRefused(f"Topic {record.topic}.") from error
+            raise RecordRefused("topic", topic=record.topic) from error
         except KafkaError as error:
-            raise BrokerAway(f"Publishing to {record.topic} failed: {type(error).__name__}.") from error
+            raise BrokerAway(
+                "publishing", topic=record.topic, error=type(error).__name__
+            ) from error
         return Position(sent.partition, sent.offset)
 
 
@@ -78,7 +80,9 @@ async def _send(producer: AIOKafkaProducer, record: Record) -> Awaitable[Any]:
     headers = list(record.headers)
     acknowledged: Awaitable[Any]
     if record.key is not None or record.value is not None:
-        acknowledged = await producer.send(record.topic, record.value, key=record.key, headers=headers)
+        acknowledged = await producer.send(
+            record.topic, record.value, key=record.key, headers=headers
+        )
     else:
         # aiokafka's `send` asserts that there is a key or a value; other clients produce records without either
         batch = producer.create_batch()

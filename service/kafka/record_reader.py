@@ -50,13 +50,17 @@ class _Reader:
         try:
             async with asyncio.timeout(READ_SECONDS):
                 for partition, offsets in wanted.items():
-                    async for record in self._of(TopicPartition(self._topic, partition), sorted(offsets)):
+                    async for record in self._of(
+                        TopicPartition(self._topic, partition), sorted(offsets)
+                    ):
                         found[Position(partition, record.offset)] = _as_it_is(record)
         except (TimeoutError, KafkaError) as error:
-            raise BrokerAway(f"{self._topic} cannot be read ({type(error).__name__}).") from error
+            raise BrokerAway("reading", topic=self._topic, error=type(error).__name__) from error
         return found
 
-    async def _of(self, partition: TopicPartition, offsets: Sequence[int]) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+    async def _of(
+        self, partition: TopicPartition, offsets: Sequence[int]
+    ) -> AsyncIterator[ConsumerRecord[Any, Any]]:
         """The records at these ascending offsets, as far as they are kept."""
         first = (await self._consumer.beginning_offsets([partition]))[partition]
         end = (await self._consumer.end_offsets([partition]))[partition]

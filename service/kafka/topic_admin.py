@@ -12,7 +12,7 @@ from aiokafka.errors import (
 )
 
 from service.contract.topics import Topics
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
 
@@ -38,7 +38,9 @@ async def ensure_topics(kafka: KafkaSettings, topics: Topics) -> None:
         try:
             for name in missing:
                 await _create(admin, name, kafka, _configs(topics)[name])
-        except IncompatibleBrokerVersion:  # a stand-in without admin requests makes a topic that it is asked about
+        except (
+            IncompatibleBrokerVersion
+        ):  # a stand-in without admin requests makes a topic that it is asked about
             await admin.describe_topics(missing)
     finally:
         await admin.close()
@@ -53,7 +55,9 @@ def _configs(topics: Topics) -> dict[str, dict[str, str]]:
     return jobs | {topics.completed: wide, topics.progress: {}, topics.dead_letter: evidence}
 
 
-async def _create(admin: AIOKafkaAdminClient, name: str, kafka: KafkaSettings, config: dict[str, str]) -> None:
+async def _create(
+    admin: AIOKafkaAdminClient, name: str, kafka: KafkaSettings, config: dict[str, str]
+) -> None:
     topic = NewTopic(name, kafka.partitions, kafka.replication_factor, topic_configs=config)
     response = await admin.create_topics([topic])
     for _, code, *_rest in response.topic_errors:
@@ -70,7 +74,9 @@ async def wait_for_broker(kafka: KafkaSettings, topics: Topics, *, every: float)
         try:
             await ensure_topics(kafka, topics)
         except (KafkaError, OSError) as error:
-            log.warning("waiting_for_kafka", reason=type(error).__name__, servers=kafka.bootstrap_servers)
+            log.warning(
+                "waiting_for_kafka", reason=type(error).__name__, servers=kafka.bootstrap_servers
+            )
             await asyncio.sleep(every)
         else:
             return

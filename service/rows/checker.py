@@ -7,24 +7,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import orjson
 
 from service.db.copy import escape_json
-from service.domain.catalogue import UNIT, CatalogueType, EntryType, FactorType, RowErrorCode, columns_of
+from service.domain.catalogue import (
+    UNIT,
+    CatalogueType,
+    EntryType,
+    FactorType,
+    RowErrorCode,
+    columns_of,
+)
 from service.domain.model import RowError
 from service.rows.compiled_check import compiled_check
 from service.rows.row_rules import (
+    CellValue,
     InvalidCell,
     Layout,
     NestedJson,
+    RowValues,
     Rules,
-    Value,
-    Values,
-    quoted_cell,
     read_row,
     repeated_names,
+    shortened,
     sum_rule,
 )
 
@@ -80,7 +87,7 @@ class _Checker(ABC):
         try:
             good.append(self._record(row, number))
         except InvalidCell as wrong:
-            error = RowError(number, wrong.column, wrong.code, wrong.message)
+            error = RowError(number, wrong.column, wrong.code, wrong.message, wrong.values)
             bad.append(self._skipped(error, row))
 
     @abstractmethod
@@ -145,25 +152,29 @@ class EntryChecker(_Checker):
         placing = {UNIT.name: self._destination_of} if self.destination is None else {}
         return placing if entry.sum_at_most is None else {**placing, **sum_rule(entry.sum_at_most)}
 
-    def _destination_of(self, values: Values) -> tuple[int, bytes]:
+    def _destination_of(self, values: RowValues) -> tuple[int, bytes]:
         """The module and head of a row that names its unit. Raises `InvalidCell`."""
         name = str(values[UNIT.name])
+        cell = shortened(name)
         if name not in self._units:
-            what = "is no unit that the application knows; correct the institutional id, or create the unit first"
-            _wrong(UNIT.name, RowErrorCode.UNKNOWN_UNIT, f"{quoted_cell(name)} {what}.")
+            raise InvalidCell(UNIT.name, RowErrorCode.UNKNOWN_UNIT, cell=cell)
         if name not in self.destinations:
-            what = f"has no calculator report of {self.target.year}; create the report first, or leave the row out"
-            _wrong(UNIT.name, RowErrorCode.UNIT_WITHOUT_REPORT, f"{quoted_cell(name)} {what}.")
+            year = self.target.year
+            raise InvalidCell(UNIT.name, RowErrorCode.UNIT_WITHOUT_REPORT, cell=cell, year=year)
         return self.destinations[name]
 
     def _take(self, module_id: int, column: str, value: str, number: int) -> None:
-        key = (module_id, value)
+        key, cell = (module_id, value), shortened(value)
         if key in self.taken:
-            _duplicate(column, f"{quoted_cell(value)} is already in row {self.taken[key]}, for the same module")
-        if key in self.held:
-            _duplicate(
-                column, f"{quoted_cell(value)} is already in this module, in an entry that this upload does not replace"
+            raise InvalidCell(
+                column,
+                RowErrorCode.DUPLICATE,
+                "earlier_row",
+                cell=cell,
+                earlier_row=self.taken[key],
             )
+        if key in self.held:
+            raise InvalidCell(column, RowErrorCode.DUPLICATE, "stored_entry", cell=cell)
         self.taken[key] = number
 
 
@@ -180,11 +191,20 @@ class FactorChecker(_Checker):
         values = read_row(self.layout, row, {})
         identity = self._canonical(values)
         if identity in self.taken:
-            first, *others = (column.name for column in self._factor.identity)
-            same = " and ".join([first, *others])
-            _duplicate(first, f"row {self.taken[identity]} has the same {same}")
+            columns = [column.name for column in self._factor.identity]
+            raise InvalidCell(
+                columns[0],
+                RowErrorCode.DUPLICATE,
+                "same_factor",
+                earlier_row=self.taken[identity],
+                columns=columns,
+            )
         self.taken[identity] = number
-        said = {column.key: values[column.name] for column in self._factor.values if column.name in values}
+        said = {
+            column.key: values[column.name]
+            for column in self._factor.values
+            if column.name in values
+        }
         return identity, escape_json(identity.encode()) + b"\t" + escape_json(orjson.dumps(said))
 
     def _skipped(self, error: RowError, row: list[str]) -> BadRow:
@@ -194,8 +214,12 @@ class FactorChecker(_Checker):
             return BadRow(error, row, None)
         return BadRow(error, row, identity)
 
-    def _canonical(self, values: Mapping[str, Value]) -> str:
-        identity = {column.key: values[column.name] for column in self._factor.identity if column.name in values}
+    def _canonical(self, values: Mapping[str, CellValue]) -> str:
+        identity = {
+            column.key: values[column.name]
+            for column in self._factor.identity
+            if column.name in values
+        }
         return orjson.dumps(identity, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -235,11 +259,3 @@ def _cell(value: object) -> str:
             return repr(value)
         case _:
             return NestedJson(orjson.dumps(value).decode())
-
-
-def _wrong(column: str, code: RowErrorCode, message: str) -> NoReturn:
-    raise InvalidCell(column, code, message)
-
-
-def _duplicate(column: str, what: str) -> NoReturn:
-    _wrong(column, RowErrorCode.DUPLICATE, f"{what}; keep one of them.")

@@ -94,7 +94,9 @@ def compiled_check(kind: CatalogueType, layout: Layout) -> CompiledCheck:
 
 def source_of(kind: CatalogueType, layout: Layout) -> str:
     """The source of `check(checker, rows, good, bad)`."""
-    pieces = [piece for i, column in enumerate(layout.columns) if (piece := _piece(i, column, layout))]
+    pieces = [
+        piece for i, column in enumerate(layout.columns) if (piece := _piece(i, column, layout))
+    ]
     tests = [test for piece in pieces for test in piece.tests] + _spelling_tests(layout)
     if isinstance(kind, EntryType):
         tests += _sum_test(kind, pieces)
@@ -143,7 +145,11 @@ def _piece(i: int, column: Column, layout: Layout) -> _Piece | None:
         return _UNIT_PIECE if column is UNIT else _present(i, column)
     if column.required:
         return _Piece(column.name, column.key, ("False",), "None")
-    return None if column.default is None else _Piece(column.name, column.key, (), repr(column.default))
+    return (
+        None
+        if column.default is None
+        else _Piece(column.name, column.key, (), repr(column.default))
+    )
 
 
 def _present(i: int, column: Column) -> _Piece:
@@ -185,7 +191,11 @@ def _number(column: Number, cell: str, value: str) -> tuple[str, str]:
 
 def _spelling_tests(layout: Layout) -> list[str]:
     """Of all numbers at once, for a test of each is dear: `float` takes underscores and the digits of any script."""
-    cells = [f"c{i}" for i, c in enumerate(layout.columns) if isinstance(c, Number) and layout.positions[i] is not None]
+    cells = [
+        f"c{i}"
+        for i, c in enumerate(layout.columns)
+        if isinstance(c, Number) and layout.positions[i] is not None
+    ]
     return [f'"_" not in (numbers := {" + ".join(cells)})', "numbers.isascii()"] if cells else []
 
 
@@ -193,11 +203,15 @@ def _sum_test(kind: EntryType, pieces: Sequence[_Piece]) -> list[str]:
     rule = kind.sum_at_most
     if rule is None:
         return []
-    terms = [f"({piece.value} if {piece.given} else 0)" for piece in pieces if piece.name in rule.columns]
+    terms = [
+        f"({piece.value} if {piece.given} else 0)" for piece in pieces if piece.name in rule.columns
+    ]
     return [f"{' + '.join(terms)} <= {rule.maximum!r}"] if terms else []
 
 
-_UNIT_PIECE = _Piece(UNIT.name, "", ("(destination := destinations.get(c0) or destinations.get(c0.strip()))",), "")
+_UNIT_PIECE = _Piece(
+    UNIT.name, "", ("(destination := destinations.get(c0) or destinations.get(c0.strip()))",), ""
+)
 _FACTOR_PROLOGUE = ("taken = checker.taken",)
 _NUL = rb"\u0000"
 _JSON_TEST = "(92 not in json or (json := escaped(json)))"
@@ -205,8 +219,14 @@ _JSON_TEST = "(92 not in json or (json := escaped(json)))"
 
 
 def _entry_prologue(kind: EntryType, layout: Layout) -> tuple[str, ...]:
-    lookup = "destinations = checker.destinations" if UNIT in layout.columns else "module, prefix = checker.destination"
-    return (lookup,) if kind.unique is None else (lookup, "taken, held = checker.taken, checker.held")
+    lookup = (
+        "destinations = checker.destinations"
+        if UNIT in layout.columns
+        else "module, prefix = checker.destination"
+    )
+    return (
+        (lookup,) if kind.unique is None else (lookup, "taken, held = checker.taken, checker.held")
+    )
 
 
 def _entry_lines(kind: EntryType, pieces: Sequence[_Piece]) -> Iterator[str]:
@@ -228,7 +248,9 @@ def _entry_lines(kind: EntryType, pieces: Sequence[_Piece]) -> Iterator[str]:
 
 def _factor_lines(kind: FactorType, pieces: Sequence[_Piece]) -> Iterator[str]:
     names = {column.name for column in kind.identity}
-    identity = sorted((piece for piece in pieces if piece.name in names), key=lambda piece: piece.key)
+    identity = sorted(
+        (piece for piece in pieces if piece.name in names), key=lambda piece: piece.key
+    )
     yield from _object_lines("data", identity)
     yield "identity = dumps(data)"
     yield from _object_lines("data", [piece for piece in pieces if piece.name not in names])

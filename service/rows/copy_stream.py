@@ -21,7 +21,9 @@ _THREADS = ThreadPoolExecutor(32, "rows")
 """Threads of their own, for one that waits for its consumer must not keep anybody from another thread."""
 
 
-def sorted_in_windows(chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
+def sorted_in_windows(
+    chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int
+) -> Iterator[list[T]]:
     """The items of chunks in chunks again, sorted by `key` within windows; equal ones keep their order.
 
     Rows of one module that lie together cost the database half: the same page of the index and of the

@@ -31,7 +31,14 @@ class RejectFile:
             self._file = self.path.open("w", encoding="utf-8", newline="")
             csv.writer(self._file).writerow((*PREFIX, *self._header))
         csv.writer(self._file).writerows(
-            (bad.error.row, bad.error.column, bad.error.code, bad.error.message, *map(str, bad.cells)) for bad in rows
+            (
+                bad.error.row,
+                bad.error.column,
+                bad.error.code,
+                bad.error.message,
+                *map(str, bad.cells),
+            )
+            for bad in rows
         )
 
     def close(self) -> None:

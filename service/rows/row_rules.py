@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from math import isfinite
+from math import inf, isfinite
 from typing import NoReturn, Self
 
 from service.domain.catalogue import (
@@ -24,13 +24,14 @@ from service.domain.catalogue import (
     SumAtMost,
     columns_of,
 )
+from service.domain.texts import Value, message_of
 
 QUOTED_LENGTH = 40
 """Characters of a cell that a message may show."""
 
-Value = str | int | float
-Values = Mapping[str, Value]
-Rules = Mapping[str, Callable[[Values], object]]
+CellValue = str | int | float
+RowValues = Mapping[str, CellValue]
+Rules = Mapping[str, Callable[[RowValues], object]]
 """What to check across columns, by the last column it needs."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -55,13 +56,17 @@ class NestedJson(str):
 
 
 class InvalidCell(Exception):
-    """The first thing that is wrong with a row."""
+    """The first thing that is wrong with a row.
 
-    def __init__(self, column: str, code: RowErrorCode, message: str) -> None:
+    The message is made of the code, the case and the values; `cell` is shortened and shown as text.
+    """
+
+    def __init__(self, column: str, code: RowErrorCode, case: str = "", /, **values: Value) -> None:
         self.column = column
         self.code = code.value
-        self.message = message
-        super().__init__(message)
+        self.values = values
+        self.message = message_of(code.value, case, values)
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,9 @@ class Layout:
         columns = columns_of(kind, per_year=per_year)
         if repeated := repeated_names(columns, header):
             raise ValueError(f"the header names {', '.join(repeated)} more than once")
-        positions = tuple(names.index(column.name) if column.name in names else None for column in columns)
+        positions = tuple(
+            names.index(column.name) if column.name in names else None for column in columns
+        )
         return cls(columns, positions, len(names))
 
     def only(self, columns: Container[Column]) -> Self:
@@ -94,9 +101,9 @@ def repeated_names(columns: Sequence[Column], header: Sequence[str]) -> list[str
     return [column.name for column in columns if seen[column.name] > 1]
 
 
-def read_row(layout: Layout, row: Sequence[str], rules: Rules) -> dict[str, Value]:
+def read_row(layout: Layout, row: Sequence[str], rules: Rules) -> dict[str, CellValue]:
     """The row's values by column name, absent ones left out. Raises `InvalidCell`, in the catalogue's order."""
-    values: dict[str, Value] = {}
+    values: dict[str, CellValue] = {}
     for column, position in zip(layout.columns, layout.positions, strict=True):
         cell = row[position] if position is not None and position < len(row) else ""
         value = read_cell(column, cell)
@@ -107,22 +114,22 @@ def read_row(layout: Layout, row: Sequence[str], rules: Rules) -> dict[str, Valu
     return values
 
 
-def read_cell(column: Column, cell: str) -> Value | None:
+def read_cell(column: Column, cell: str) -> CellValue | None:
     """The value of one cell, None where there is none and none is needed. Raises `InvalidCell`."""
     text = cell.strip()
     if isinstance(cell, NestedJson):
-        _wrong(column, RowErrorCode.NESTED_VALUE, str(cell), "is neither a text nor a number; give a plain value")
+        raise InvalidCell(column.name, RowErrorCode.NESTED_VALUE, cell=shortened(str(cell)))
     if "\0" in text:
-        _wrong(column, RowErrorCode.NUL_CHARACTER, text, "holds a NUL character; remove it")
+        raise InvalidCell(column.name, RowErrorCode.NUL_CHARACTER, cell=shortened(text))
     if not text:
-        return _absent(column)
+        return _read_absent(column)
     match column:
         case Number():
-            return _number(column, text)
+            return _read_number(column, text)
         case Choice():
-            return _choice(column, text)
+            return _read_choice(column, text)
         case Date():
-            return _date(column, text)
+            return _read_date(column, text)
         case _:
             return text
 
@@ -131,86 +138,117 @@ def sum_rule(rule: SumAtMost) -> Rules:
     """The check of a sum, at the last of its columns."""
     *_, last = rule.columns
 
-    def check(values: Values) -> None:
-        numbers = [value for name in rule.columns if isinstance(value := values.get(name), int | float)]
+    def check_sum(values: RowValues) -> None:
+        numbers = [
+            value for name in rule.columns if isinstance(value := values.get(name), int | float)
+        ]
         if sum(numbers) > rule.maximum:
-            found = f"{' + '.join(map(str, numbers))} = {sum(numbers)}"
-            message = f"{found} is more than the {rule.maximum:g} {rule.measure}; lower one of {_names(rule.columns)}."
-            raise InvalidCell(last, RowErrorCode.OUT_OF_BOUNDS, message)
+            raise InvalidCell(
+                last,
+                RowErrorCode.OUT_OF_BOUNDS,
+                "sum",
+                terms=[str(number) for number in numbers],
+                sum=sum(numbers),
+                maximum=rule.maximum,
+                measure=rule.measure,
+                columns=rule.columns,
+            )
 
-    return {last: check}
+    return {last: check_sum}
 
 
-def quoted_cell(cell: str) -> str:
-    """The cell as a message may show it, between quotes."""
-    return f'"{_shortened(cell)}"'
-
-
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """A cell as a message may show it: its beginning, with control characters escaped."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: QUOTED_LENGTH + 1])
     return shown if len(shown) <= QUOTED_LENGTH else f"{shown[: QUOTED_LENGTH - 1]}…"
 
 
-def _wrong(column: Column, code: RowErrorCode, cell: str, what: str) -> NoReturn:
-    raise InvalidCell(column.name, code, f"{quoted_cell(cell)} {what}.")
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-def _absent(column: Column) -> Value | None:
+def _read_absent(column: Column) -> CellValue | None:
     if column.required:
-        message = f"The value is missing; write one, such as {quoted_cell(column.example)}."
-        raise InvalidCell(column.name, RowErrorCode.REQUIRED, message)
+        raise InvalidCell(column.name, RowErrorCode.REQUIRED, example=shortened(column.example))
     return column.default
 
 
-def _number(column: Number, text: str) -> float | int:
+def _read_number(column: Number, text: str) -> float | int:
     if not _NUMBER.fullmatch(text):
-        _misspelt(column, text)
+        _raise_misspelt(column, text)
     value = float(text)
     whole = isinstance(column, Integer)
     if not isfinite(value) or (whole and abs(value) > MAX_WHOLE):
-        _wrong(column, RowErrorCode.NOT_FINITE, text, f"is too large to be stored; expected {column.bounds}")
+        _raise_beyond(column, RowErrorCode.NOT_FINITE, "too_large", text)
     if whole and not value.is_integer():
-        _wrong(column, RowErrorCode.NOT_AN_INTEGER, text, f"has a fraction; expected a whole number {column.bounds}")
+        _raise_beyond(column, RowErrorCode.NOT_AN_INTEGER, "", text)
     if not column.minimum <= value <= column.maximum:
-        _wrong(column, RowErrorCode.OUT_OF_BOUNDS, text, f"is out of bounds; expected {column.bounds}")
+        _raise_beyond(column, RowErrorCode.OUT_OF_BOUNDS, "value", text)
     return int(value) if whole else value
 
 
-def _misspelt(column: Number, text: str) -> NoReturn:
-    """Say how the number should have been written, where that can be guessed."""
+def _raise_beyond(column: Number, code: RowErrorCode, case: str, text: str) -> NoReturn:
+    """Refuse a number that is none of those that the column takes, and say which it takes."""
+    upper = {} if column.maximum == inf else {"maximum": column.maximum}
+    raise InvalidCell(
+        column.name,
+        code,
+        case,
+        cell=shortened(text),
+        minimum=column.minimum,
+        measure=column.measure,
+        **upper,
+    )
+
+
+def _raise_misspelt(column: Number, text: str) -> NoReturn:
+    """Refuse what is not a number, and say how it should have been written where that can be guessed."""
+    cell = shortened(text)
     if text.lower().lstrip("+-") in _NOT_FINITE:
-        _wrong(column, RowErrorCode.NOT_FINITE, text, f"is no finite number; expected {column.bounds}")
+        _raise_beyond(column, RowErrorCode.NOT_FINITE, "no_number", text)
     joined = _BETWEEN_THOUSANDS.sub("", text)
     before, comma, after = joined.partition(",")
     with_point, without_commas = f"{before.replace('.', '')}.{after}", joined.replace(",", "")
     if comma and _NUMBER.fullmatch(with_point):
-        meant = f", or {_shortened(without_commas)} if it stands between thousands" if len(after) == 3 else ""
-        what = f"has a decimal comma; write {_shortened(with_point)}{meant}"
-        _wrong(column, RowErrorCode.DECIMAL_COMMA, text, what)
+        raise InvalidCell(
+            column.name,
+            RowErrorCode.DECIMAL_COMMA,
+            "or_thousands" if len(after) == 3 else "alone",
+            cell=cell,
+            with_point=shortened(with_point),
+            without_commas=shortened(without_commas),
+        )
     if _NUMBER.fullmatch(without_commas):
-        what = f"has separators between its digits; write {_shortened(without_commas)}"
-    else:
-        what = f"is not a number in decimal notation; write it like {column.example or '12.5'}"
-    _wrong(column, RowErrorCode.NOT_A_NUMBER, text, what)
+        raise InvalidCell(
+            column.name,
+            RowErrorCode.NOT_A_NUMBER,
+            "separators",
+            cell=cell,
+            without_commas=shortened(without_commas),
+        )
+    example = column.example or "12.5"
+    raise InvalidCell(column.name, RowErrorCode.NOT_A_NUMBER, "other", cell=cell, example=example)
 
 
-def _choice(column: Choice, text: str) -> str:
+def _read_choice(column: Choice, text: str) -> str:
     value = text.lower() if column.fold else text
-    if value not in column.values:
-        close = get_close_matches(text[:QUOTED_LENGTH].lower(), column.values, n=1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
-        _wrong(column, RowErrorCode.NOT_IN_LIST, text, f"is not in the list: {_names(column.values)}{meant}")
-    return value
+    if value in column.values:
+        return value
+    known = {"cell": shortened(text), "listed": column.values}
+    close = get_close_matches(text[:QUOTED_LENGTH].lower(), column.values, n=1)
+    if close:
+        raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "close", close=close[0], **known)
+    raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "none_close", **known)
 
 
-def _date(column: Date, text: str) -> str:
+def _read_date(column: Date, text: str) -> str:
     if not _ISO_DATE.fullmatch(text):
-        _wrong(column, RowErrorCode.BAD_DATE, text, f"is not a date like {column.example}; write YYYY-MM-DD")
+        raise InvalidCell(
+            column.name,
+            RowErrorCode.BAD_DATE,
+            "form",
+            cell=shortened(text),
+            example=column.example,
+        )
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        _wrong(column, RowErrorCode.BAD_DATE, text, "is no day of the calendar; correct it, as YYYY-MM-DD")
+        raise InvalidCell(
+            column.name, RowErrorCode.BAD_DATE, "no_such_day", cell=shortened(text)
+        ) from None

@@ -9,16 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from service.domain.catalogue import EntryType, FactorType
+from service.domain.catalogue import CatalogueType
 from service.domain.errors import Refusal, TooLarge
 from service.rows.checker import inline_table, missing_columns, repeated_columns
-
-CatalogueType = EntryType | FactorType
 
 SHORT_BYTES, SHORT_ROWS = 2**15, 250
 """About a millisecond's work: the event loop is not held for longer."""
 
-_OTHER_SEPARATORS = {";": "';'", "\t": "a tab", "|": "'|'"}
+SHOWN_NAMES = 12
+"""Names of a header that a message quotes."""
+
+_OTHER_SEPARATORS = (";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Table:
 
 
 @contextmanager
-def open_csv(path: Path, kind: CatalogueType, *, per_year: bool, max_columns: int) -> Iterator[Table]:
+def open_csv(
+    path: Path, kind: CatalogueType, *, per_year: bool, max_columns: int
+) -> Iterator[Table]:
     """A spooled CSV file, its header read and checked.
 
     Raises `Refusal` (wrong_separator, missing_column, repeated_column, no_rows, malformed_csv) and
@@ -66,7 +69,7 @@ def open_csv(path: Path, kind: CatalogueType, *, per_year: bool, max_columns: in
 def open_rows(rows: Sequence[Mapping[str, Any]], kind: CatalogueType, *, per_year: bool) -> Table:
     """The inline rows of a job as a table. Raises `Refusal` (no_rows)."""
     if not rows:
-        raise Refusal("no_rows", "The job has no rows.")
+        raise Refusal("no_rows", "inline")
     header, cells = inline_table(kind, rows, per_year=per_year)
     return Table(header, cells, lambda: 0, len(rows) <= SHORT_ROWS)
 
@@ -75,22 +78,21 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     for cells in reader:
         if any(map(str.strip, cells)):
             return [cell.strip() for cell in cells]
-    raise Refusal("no_rows", "The file has neither a header nor rows; the first line must name the columns.")
+    raise Refusal("no_rows", "no_header")
 
 
-def _check_width(kind: CatalogueType, header: list[str], *, per_year: bool, max_columns: int) -> None:
+def _check_width(
+    kind: CatalogueType, header: list[str], *, per_year: bool, max_columns: int
+) -> None:
     if len(header) > max_columns:
-        raise TooLarge(f"The header has {len(header)} columns, at most {max_columns} are read.")
+        raise TooLarge("columns", found=len(header), most=max_columns)
     if repeated := repeated_columns(kind, header, per_year=per_year):
-        raise Refusal("repeated_column", f"The header names {_listed(repeated)} twice; keep one column of each name.")
+        raise Refusal("repeated_column", columns=repeated)
 
 
 def _missing(missing: list[str], header: list[str]) -> Refusal:
-    found = _listed(header[:12]) + (", …" if len(header) > 12 else "")
-    return Refusal(
-        "missing_column",
-        f"The header lacks the required {_listed(missing)}. It names {found}; names must match exactly.",
-    )
+    case = "all_names" if len(header) <= SHOWN_NAMES else "first_names"
+    return Refusal("missing_column", case, missing=missing, found=header[:SHOWN_NAMES])
 
 
 def _wrong_separator(path: Path, kind: CatalogueType, *, per_year: bool) -> Refusal | None:
@@ -105,22 +107,15 @@ def _wrong_separator(path: Path, kind: CatalogueType, *, per_year: bool) -> Refu
     best = min(_OTHER_SEPARATORS, key=lacking)
     if lacking(best) >= lacking(","):
         return None
-    return Refusal(
-        "wrong_separator",
-        f"The columns look separated by {_OTHER_SEPARATORS[best]}; export the file again as CSV separated by commas.",
-    )
+    if best == "\t":
+        return Refusal("wrong_separator", "tab")
+    return Refusal("wrong_separator", "character", separator=best)
 
 
 def _malformed(error: csv.Error) -> Refusal:
     said = str(error)
     if "field limit" in said:
-        what = "a cell is longer than 128 KiB; a quote may have been opened and never closed"
-    elif "unexpected end" in said:
-        what = "a quoted cell is still open at the end of the file; close its quote"
-    else:
-        what = "text follows the closing quote of a cell; double the quotes inside it, and quote it whole"
-    return Refusal("malformed_csv", what)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+        return Refusal("malformed_csv", "long_cell")
+    if "unexpected end" in said:
+        return Refusal("malformed_csv", "open_quote")
+    return Refusal("malformed_csv", "text_after_quote")

@@ -91,21 +91,24 @@ class Upload:
         """Why the whole upload is refused, or None; known once the stream has ended."""
         tally = self.tally
         if tally.refusal is not None:
-            return Reason(tally.refusal.code, f"{tally.refusal.message} ({self._where()})")
+            return Reason.of(
+                tally.refusal.code,
+                tally.refusal.case,
+                **{**tally.refusal.values, "after_row": tally.total},
+            )
         if not tally.total:
-            return Reason("no_rows", "The file has a header and no rows.")
+            return Reason.of("no_rows", "header_alone")
         if not tally.processed:
-            return Reason("no_valid_row", f"None of the {tally.total} rows is valid; nothing was changed.")
+            return Reason.of("no_valid_row", total=tally.total)
         if tally.skipped and self.job.on_row_error is OnRowError.REJECT:
-            return Reason("invalid_row", f"{tally.skipped} of {tally.total} rows are invalid, and the job allows none.")
+            return Reason.of("invalid_row", skipped=tally.skipped, total=tally.total)
         return None
-
-    def _where(self) -> str:
-        return f"after data row {self.tally.total}" if self.tally.total else "in the first row"
 
     def _on_their_way(self) -> Iterator[bytes]:
         spread = isinstance(self.checker, EntryChecker) and self.checker.destination is None
-        for chunk in sorted_in_windows(self._chunks(), key_of, CHUNK_ROWS) if spread else self._chunks():
+        for chunk in (
+            sorted_in_windows(self._chunks(), key_of, CHUNK_ROWS) if spread else self._chunks()
+        ):
             yield b"\n".join([*map(line_of, chunk), b""])
 
     def _chunks(self) -> Iterator[list[CopyRow]]:
@@ -126,7 +129,7 @@ class Upload:
             self.rejects.add(bad)
             self.tally.modules_of_bad_rows.update(_modules_named(bad, self.checker))
         if self.tally.total > self._max_rows:
-            raise TooLarge(f"The file has more than {self._max_rows} rows.")
+            raise TooLarge("rows", most=self._max_rows)
 
     def _is_refused_anyway(self) -> bool:
         return self.tally.skipped > 0 and self.job.on_row_error is OnRowError.REJECT

@@ -28,7 +28,9 @@ async def unannounced(jobs: Jobs, *job_ids: int) -> list[Record]:
     broker = DeadBroker()
     for job_id in job_ids:
         with pytest.raises(BrokerAway):
-            await Jobs(jobs.processor.engine, jobs.root, broker).run(CSV_PER_YEAR, purchases(PHYSICS), job_id=job_id)
+            await Jobs(jobs.processor.engine, jobs.root, broker).run(
+                CSV_PER_YEAR, purchases(PHYSICS), job_id=job_id
+            )
     return broker.asked
 
 
@@ -42,7 +44,14 @@ async def test_an_event_is_a_cloud_event_with_an_id_of_its_jobs_own(jobs: Jobs) 
     record = await jobs.deliver(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
     other = await jobs.deliver(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
     headers, other_headers = dict(record.headers), dict(other.headers)
-    assert sorted(headers) == ["ce_id", "ce_source", "ce_specversion", "ce_time", "ce_type", "content-type"]
+    assert sorted(headers) == [
+        "ce_id",
+        "ce_source",
+        "ce_specversion",
+        "ce_time",
+        "ce_type",
+        "content-type",
+    ]
     assert headers["ce_type"] == b"uploads.job.completed"
     assert (headers["ce_source"], headers["ce_specversion"]) == (b"/carbon-uploads", b"1.0")
     assert headers["content-type"] == b"application/json"
@@ -66,7 +75,9 @@ async def test_without_a_broker_a_job_ends_all_the_same_and_its_event_goes_out_l
     assert await ledger(university.engine) == {7: ("succeeded", 1, True)}
 
 
-async def test_the_sweeper_sends_what_dead_workers_left_with_the_same_bytes(university: University, jobs: Jobs) -> None:
+async def test_the_sweeper_sends_what_dead_workers_left_with_the_same_bytes(
+    university: University, jobs: Jobs
+) -> None:
     await jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=9)
     left = await unannounced(jobs, 7, 8)
     jobs.published.clear()
@@ -85,7 +96,9 @@ async def test_the_sweeper_leaves_what_has_only_just_finished_or_not_at_all(jobs
     assert await swept(jobs) == 1
 
 
-async def test_a_sweeper_without_a_broker_forgets_nothing(university: University, jobs: Jobs) -> None:
+async def test_a_sweeper_without_a_broker_forgets_nothing(
+    university: University, jobs: Jobs
+) -> None:
     await unannounced(jobs, 7)
     with pytest.raises(BrokerAway):
         await swept(Jobs(university.engine, jobs.root, DeadBroker()))

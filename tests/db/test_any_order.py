@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import text
 
 from service.domain.errors import JobIdConflict
-from service.domain.model import ProviderType, Record
+from service.domain.model import Record
+from service.domain.provider_types import ProviderType
 from tests.support.any_jobs import Again, Clash, Step, Submitted, Typed, stories
 from tests.support.factors import Factor as StoredFactor
 from tests.support.factors import put_factor, stored_factors
@@ -38,7 +39,9 @@ class Twins:
         self.uploads: list[Upload] = []
         self.first: dict[int, Record] = {}
         places = university.modules.items()
-        self.model = Model([Module(id_, place[0], university.units[place[0]], *place[1:]) for place, id_ in places])
+        self.model = Model(
+            [Module(id_, place[0], university.units[place[0]], *place[1:]) for place, id_ in places]
+        )
 
     async def start(self) -> None:
         """Rows and factors that were there before the first job."""
@@ -48,7 +51,11 @@ class Twins:
             await self.put(*(entry(source, user_institutional_id="1") for source in (1, 3, 5)))
         await self.put(*self.university.bystanders(1).values())
         identity = {"headcount_category": "food", "headcount_class": "vegan"}
-        for classification in (identity, identity | {"headcount_subclass": None}, {"headcount_category": "air"}):
+        for classification in (
+            identity,
+            identity | {"headcount_subclass": None},
+            {"headcount_category": "air"},
+        ):
             await put_factor(self.university.engine, StoredFactor(classification, {}))
             self.model.factors.append(Factor(STUDENT, 2025, classification, {}, None))
 
@@ -59,16 +66,25 @@ class Twins:
     async def take(self, step: Step) -> None:
         match step:
             case Typed(unit, type_id, source, user):
-                await self.put(self.university.entry(unit, source, type_id, user_institutional_id=user))
+                await self.put(
+                    self.university.entry(unit, source, type_id, user_institutional_id=user)
+                )
             case Again(which) if self.uploads:
                 await self.deliver(self.uploads[which % len(self.uploads)])
             case Clash(which) if self.uploads:
                 earlier = self.uploads[which % len(self.uploads)]
                 await self.deliver(
-                    replace(earlier, on_row_error="skip" if earlier.on_row_error == "reject" else "reject")
+                    replace(
+                        earlier,
+                        on_row_error="skip" if earlier.on_row_error == "reject" else "reject",
+                    )
                 )
             case Submitted(upload, place):
-                module = NO_MODULE if place is None else self.university.module(place[0], place[2], year=place[1])
+                module = (
+                    NO_MODULE
+                    if place is None
+                    else self.university.module(place[0], place[2], year=place[1])
+                )
                 self.uploads.append(replace(upload, module=module) if upload.appends else upload)
                 await self.deliver(self.uploads[-1])
 
@@ -103,14 +119,19 @@ class Twins:
         assert different(map(row_of, entries.values()), self.model.rows) == {}
         assert {entry.status for entry in entries.values()} <= {None}
         assert await self.university.heads() == self.model.heads
-        factors = {id_: factor_of(stored) for id_, stored in (await stored_factors(self.university.engine)).items()}
+        factors = {
+            id_: factor_of(stored)
+            for id_, stored in (await stored_factors(self.university.engine)).items()
+        }
         assert different(factors.values(), self.model.factors) == {}
         assert await self.factor_heads() == self.model.factor_heads
         return ids_of(entries, factors)
 
     async def factor_heads(self) -> dict[tuple[int, int], int]:
         async with self.university.engine.connect() as conn:
-            found = await conn.execute(text("SELECT data_entry_type_id, year, job_id FROM factor_heads"))
+            found = await conn.execute(
+                text("SELECT data_entry_type_id, year, job_id FROM factor_heads")
+            )
             return {(type_id, year): job_id for type_id, year, job_id in found}
 
 
@@ -125,7 +146,10 @@ def told_by(event: Event) -> Told:
         event["rows"]["processed"],
         tuple(codes(event)),
         tuple(event["affected_modules"]),
-        {line["source"]: (line["deleted"], line["inserted"], line["remaining"]) for line in event["sources"]},
+        {
+            line["source"]: (line["deleted"], line["inserted"], line["remaining"])
+            for line in event["sources"]
+        },
         event["factors"],
         event["superseded_by"],
     )
@@ -164,7 +188,9 @@ def ids_of(entries: Mapping[int, Entry], factors: Mapping[int, Factor]) -> Ids:
 def assert_kept(before: Ids, after: Ids) -> None:
     """What was there and is there has kept its id: rows were added to those like it, or taken away."""
     both = before.keys() & after.keys()
-    assert {what for what in both if not (before[what] <= after[what] or after[what] <= before[what])} == set()
+    assert {
+        what for what in both if not (before[what] <= after[what] or after[what] <= before[what])
+    } == set()
 
 
 @settings(

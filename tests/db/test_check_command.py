@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from service.domain.model import DataEntrySource
-from service.jobs.preview import reading_engine
+from service.domain.provider_types import DataEntrySource
+from service.db.engine import read_only_database
 from service.settings import DatabaseSettings
 from tests.support.command import Ran, run, uploads
 from tests.support.factors import STUDENT, Factor, put_factor
@@ -32,7 +32,15 @@ from tests.support.jobs import (
     purchase,
     purchases,
 )
-from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, UNKNOWN, UNREPORTED, USER_MANUAL, University
+from tests.support.university import (
+    BIOLOGY,
+    LIBRARY,
+    PHYSICS,
+    UNKNOWN,
+    UNREPORTED,
+    USER_MANUAL,
+    University,
+)
 
 FORETOLD = ("outcome", "provider_type", "year", "data_entry_type", "rows", "row_errors", "reason")
 CHANGES = ("sources", "factors", "affected_modules")
@@ -57,7 +65,9 @@ async def inhabited(university: University) -> University:
             for source in (*DataEntrySource, None)
         ),
         university.entry(PHYSICS, USER_MANUAL, 1, user_institutional_id=" 2 "),
-        university.entry(PHYSICS, DataEntrySource.CSV_MODULE_PER_YEAR, 1, user_institutional_id="3"),
+        university.entry(
+            PHYSICS, DataEntrySource.CSV_MODULE_PER_YEAR, 1, user_institutional_id="3"
+        ),
     )
     for category in ("kept", "old", "bad"):
         for subclass in ({}, {"headcount_subclass": None}):
@@ -83,24 +93,42 @@ async def check(database: str, path: Path, fields: dict[str, Any], *more: str | 
     """Run the command for the job that these fields make."""
     given = {"data_entry_type": "other_purchases", "year": 2025} | fields
     names = {"data_entry_type": "type", "carbon_report_module_id": "module"}
-    options = [f"--{names.get(name, name).replace('_', '-')}={value}" for name, value in given.items()]
+    options = [
+        f"--{names.get(name, name).replace('_', '-')}={value}" for name, value in given.items()
+    ]
     return await uploads("check", path, *options, *more, UPLOADS_DATABASE__URL=database)
 
 
 FILES: dict[str, tuple[Any, Content, dict[str, Any]]] = {
     "all valid": (CSV_PER_YEAR, purchases(PHYSICS, PHYSICS, BIOLOGY), {}),
-    "some invalid": (CSV_PER_YEAR, [*purchases(PHYSICS), bad_purchase(BIOLOGY), *purchases(UNKNOWN, UNREPORTED)], {}),
+    "some invalid": (
+        CSV_PER_YEAR,
+        [*purchases(PHYSICS), bad_purchase(BIOLOGY), *purchases(UNKNOWN, UNREPORTED)],
+        {},
+    ),
     "a complete export": (
         CSV_PER_YEAR,
         [*purchases(PHYSICS), bad_purchase(BIOLOGY)],
         {"replace_scope": "year"},
     ),
-    "none may be invalid": (CSV_PER_YEAR, [*purchases(PHYSICS), bad_purchase(PHYSICS)], {"on_row_error": "reject"}),
+    "none may be invalid": (
+        CSV_PER_YEAR,
+        [*purchases(PHYSICS), bad_purchase(PHYSICS)],
+        {"on_row_error": "reject"},
+    ),
     "none valid": (CSV_PER_YEAR, [bad_purchase(PHYSICS)] * 150, {}),
     "appended": (CSV_UNIT, purchases(None, None), {"carbon_report_module_id": PHYSICS}),
     "no such module": (CSV_UNIT, purchases(None), {"carbon_report_module_id": 7}),
-    "the module of another year": (CSV_UNIT, purchases(None), {"carbon_report_module_id": PHYSICS, "year": 2024}),
-    "rows of a program": (API_PER_YEAR, [purchase(PHYSICS, quantity=2), purchase(PHYSICS, quantity=[])], {}),
+    "the module of another year": (
+        CSV_UNIT,
+        purchases(None),
+        {"carbon_report_module_id": PHYSICS, "year": 2024},
+    ),
+    "rows of a program": (
+        API_PER_YEAR,
+        [purchase(PHYSICS, quantity=2), purchase(PHYSICS, quantity=[])],
+        {},
+    ),
     "a file of a program": (API_PER_YEAR, csv_of(purchases(LIBRARY)), {}),
     "a synchronisation": (EXTERNAL, purchases(PHYSICS), {}),
     "members that are there already": (
@@ -138,7 +166,9 @@ async def test_it_foretells_the_event_of_the_job(
 
 
 @pytest.mark.parametrize("file", ["a complete export", "factors", "some invalid", "none valid"])
-async def test_it_writes_nothing(file: str, inhabited: University, shared_database: str, tmp_path: Path) -> None:
+async def test_it_writes_nothing(
+    file: str, inhabited: University, shared_database: str, tmp_path: Path
+) -> None:
     provider_type, content, fields = FILES[file]
     path = on_disk(content, tmp_path / "a.csv")
     before = await everything(inhabited)
@@ -160,10 +190,9 @@ async def everything(university: University) -> tuple[Any, ...]:
 
 
 async def test_its_transactions_are_read_only(shared_database: str) -> None:
-    engine = reading_engine(DatabaseSettings(url=SecretStr(shared_database)))
-    async with engine.connect() as conn:
+    settings = DatabaseSettings(url=SecretStr(shared_database))
+    async with read_only_database(settings) as engine, engine.connect() as conn:
         assert await conn.scalar(text("SHOW transaction_read_only")) == "on"
-    await engine.dispose()
 
 
 async def test_all_bad_rows_are_written_where_they_are_wanted(
@@ -174,7 +203,9 @@ async def test_all_bad_rows_are_written_where_they_are_wanted(
     ran = await check(shared_database, path, {}, "--json", "--rejects", rejects)
     event = await jobs.run(CSV_PER_YEAR, rows)
     assert ran.json["reject_file"] == str(rejects)
-    assert list(csv.reader(io.StringIO(rejects.read_text("utf-8"), newline=""))) == jobs.rejects(event)
+    assert list(csv.reader(io.StringIO(rejects.read_text("utf-8"), newline=""))) == jobs.rejects(
+        event
+    )
 
 
 async def test_without_a_bad_row_there_is_no_file_of_them(
@@ -190,12 +221,16 @@ async def test_where_bad_rows_cannot_be_written_it_says_so(
     inhabited: University, shared_database: str, tmp_path: Path
 ) -> None:
     path = on_disk([bad_purchase(PHYSICS)], tmp_path / "a.csv")
-    ran = await check(shared_database, path, {}, "--rejects", tmp_path / "no such directory" / "bad.csv")
+    ran = await check(
+        shared_database, path, {}, "--rejects", tmp_path / "no such directory" / "bad.csv"
+    )
     assert ran.exit_code == 2
     assert "--rejects" in ran.err
 
 
-async def test_people_get_tables(inhabited: University, shared_database: str, tmp_path: Path) -> None:
+async def test_people_get_tables(
+    inhabited: University, shared_database: str, tmp_path: Path
+) -> None:
     path = on_disk([*purchases(PHYSICS), bad_purchase(PHYSICS)], tmp_path / "purchases.csv")
     ran = await check(shared_database, path, {})
     assert ran.exit_code == 3
@@ -207,14 +242,18 @@ async def test_people_get_tables(inhabited: University, shared_database: str, tm
     assert any("total_spent_amount" in line for line in lines)
 
 
-async def test_a_compressed_file_is_read(inhabited: University, shared_database: str, tmp_path: Path) -> None:
+async def test_a_compressed_file_is_read(
+    inhabited: University, shared_database: str, tmp_path: Path
+) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(csv_of(purchases(PHYSICS)).encode()))
     assert (await check(shared_database, path, {}, "--json")).json["rows"]["processed"] == 1
 
 
 @pytest.mark.parametrize("option", ["--json", "--on-row-error=skip"])
-async def test_a_file_that_would_be_parked_is_told_so(option: str, shared_database: str, tmp_path: Path) -> None:
+async def test_a_file_that_would_be_parked_is_told_so(
+    option: str, shared_database: str, tmp_path: Path
+) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(b"name\n")
     ran = await check(shared_database, path, {}, option)
@@ -232,7 +271,9 @@ def test_a_database_that_does_not_answer_is_told_in_a_line(tmp_path: Path) -> No
     assert "s3cret" not in ran.err
 
 
-async def test_a_database_without_the_tables_is_told_in_a_line(empty_database: str, tmp_path: Path) -> None:
+async def test_a_database_without_the_tables_is_told_in_a_line(
+    empty_database: str, tmp_path: Path
+) -> None:
     path = on_disk(purchases(PHYSICS), tmp_path / "a.csv")
     ran = await check(empty_database, path, {})
     assert ran.exit_code == 1

@@ -8,11 +8,11 @@ from functools import partial
 
 import pytest
 
-from service.domain.model import SOURCES, ProviderType
+from service.domain.provider_types import ProviderType
 from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, CSV_UNIT, EXTERNAL, Event, Jobs, purchase
 from tests.support.university import PHYSICS, UNITS, University
 
-SOURCE = SOURCES[CSV_PER_YEAR]
+SOURCE = CSV_PER_YEAR.source
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 """Another one in every run, unless it is given; failures tell it."""
 
@@ -40,16 +40,23 @@ async def jobs_by_unit(university: University, kind: ProviderType) -> dict[str, 
     names = {university.module(unit): unit for unit in UNITS}
     found: dict[str, set[int | None]] = defaultdict(set)
     for entry in (await university.entries()).values():
-        assert entry.source == SOURCES[kind]
+        assert entry.source == kind.source
         found[names[entry.module]].add(entry.created_by_id)
     return found
 
 
-async def test_two_jobs_at_once_on_one_scope_leave_the_newer_ones_rows(university: University, jobs: Jobs) -> None:
+async def test_two_jobs_at_once_on_one_scope_leave_the_newer_ones_rows(
+    university: University, jobs: Jobs
+) -> None:
     for round_ in range(200):
         older, newer = 2 * round_ + 1, 2 * round_ + 2
-        both = [Asked(job_id, (PHYSICS,), whole_year=False).message(jobs, CSV_PER_YEAR) for job_id in (older, newer)]
-        events = {event["job_id"]: event for event in await jobs.run_at_once(*both[:: (-1) ** round_])}
+        both = [
+            Asked(job_id, (PHYSICS,), whole_year=False).message(jobs, CSV_PER_YEAR)
+            for job_id in (older, newer)
+        ]
+        events = {
+            event["job_id"]: event for event in await jobs.run_at_once(*both[:: (-1) ** round_])
+        }
         rows = await university.scope(PHYSICS, SOURCE)
         assert [row.created_by_id for row in rows] == [newer, newer], f"round {round_}"
         assert events[newer]["outcome"] == "succeeded"
@@ -73,11 +80,19 @@ async def test_jobs_over_overlapping_units_at_once_never_mix(
         asked = [some_job(chance, job_id) for job_id in chance.sample(ids, len(ids))]
         before = await jobs_by_unit(university, kind)
         events = await jobs.run_at_once(*(job.message(jobs, kind) for job in asked))
-        applied = [job for job, event in zip(asked, events, strict=True) if event["outcome"] == "succeeded"]
-        assert await jobs_by_unit(university, kind) == expected(before, applied), f"SEED={SEED}, {asked}"
+        applied = [
+            job for job, event in zip(asked, events, strict=True) if event["outcome"] == "succeeded"
+        ]
+        assert await jobs_by_unit(university, kind) == expected(before, applied), (
+            f"SEED={SEED}, {asked}"
+        )
         for job, event in zip(asked, events, strict=True):
             if job not in applied:
-                newer = {other.job_id for other in applied if other.job_id > job.job_id and other.touches & job.touches}
+                newer = {
+                    other.job_id
+                    for other in applied
+                    if other.job_id > job.job_id and other.touches & job.touches
+                }
                 assert (event["outcome"], event["superseded_by"] in newer) == ("superseded", True)
 
 
@@ -86,7 +101,9 @@ def some_job(chance: random.Random, job_id: int) -> Asked:
     return Asked(job_id, tuple(units), whole_year=chance.random() < 0.3)
 
 
-def expected(before: dict[str, set[int | None]], applied: list[Asked]) -> dict[str, set[int | None]]:
+def expected(
+    before: dict[str, set[int | None]], applied: list[Asked]
+) -> dict[str, set[int | None]]:
     """Whose rows each unit must hold: of the jobs that were applied, the highest one's that touches it."""
     after = dict(before)
     for job in sorted(applied, key=lambda job: job.job_id):
@@ -96,7 +113,9 @@ def expected(before: dict[str, set[int | None]], applied: list[Asked]) -> dict[s
     return after
 
 
-async def test_jobs_of_different_sources_do_not_disturb_each_other(university: University, jobs: Jobs) -> None:
+async def test_jobs_of_different_sources_do_not_disturb_each_other(
+    university: University, jobs: Jobs
+) -> None:
     module = university.module(PHYSICS)
     kinds = (CSV_PER_YEAR, API_PER_YEAR, EXTERNAL)
     for _ in range(20):
@@ -105,15 +124,21 @@ async def test_jobs_of_different_sources_do_not_disturb_each_other(university: U
         events = await jobs.run_at_once(*replacing, (CSV_UNIT, appended))
         assert {event["outcome"] for event in events} == {"succeeded"}
     scopes = await university.scopes()
-    assert [len(scopes[module, 66, SOURCES[kind]]) for kind in (*kinds, CSV_UNIT)] == [1, 1, 1, 20]
+    assert [len(scopes[module, 66, kind.source]) for kind in (*kinds, CSV_UNIT)] == [1, 1, 1, 20]
 
 
-async def test_jobs_over_the_same_units_in_opposite_order_meet_no_deadlock(university: University, jobs: Jobs) -> None:
+async def test_jobs_over_the_same_units_in_opposite_order_meet_no_deadlock(
+    university: University, jobs: Jobs
+) -> None:
     """A deadlock would end one of them with an exception."""
     asked = partial(jobs.message, CSV_PER_YEAR)
     for _ in range(30):
         rows = [purchase(unit) for unit in UNITS]
-        messages = [(CSV_PER_YEAR, asked(rows)), (CSV_PER_YEAR, asked(rows[::-1])), (CSV_PER_YEAR, asked(rows[1:]))]
+        messages = [
+            (CSV_PER_YEAR, asked(rows)),
+            (CSV_PER_YEAR, asked(rows[::-1])),
+            (CSV_PER_YEAR, asked(rows[1:])),
+        ]
         events = await jobs.run_at_once(*messages)
         assert {event["outcome"] for event in events} <= {"succeeded", "superseded"}
     assert {len(rows) for rows in (await university.scopes()).values()} == {1}

@@ -12,8 +12,17 @@ from service.dead_letters.letter import Replay, own_headers
 from service.dead_letters.replay import ForeignTopic, Pace, end_abandoned_claims
 from service.dead_letters.verdict import Finding, Verdict
 from service.domain.errors import BrokerAway
-from service.domain.model import DataEntrySource, LetterState, Position, Record
-from tests.support.jobs import API_PER_YEAR, API_UNIT, CSV_PER_YEAR, FACTORS, Jobs, purchase, purchases
+from service.domain.model import LetterState, Position, Record
+from service.domain.provider_types import DataEntrySource
+from tests.support.jobs import (
+    API_PER_YEAR,
+    API_UNIT,
+    CSV_PER_YEAR,
+    FACTORS,
+    Jobs,
+    purchase,
+    purchases,
+)
 from tests.support.letters import PostOffice
 from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, University
 from tests.support.until import until
@@ -73,7 +82,11 @@ async def test_a_replay_is_the_original_byte_for_byte(
     await office.replay(letter, force=True)
     (sent,) = office.waiting
     assert (sent.topic, sent.key, sent.value) == ("uploads.csv-module-per-year", key, value)
-    assert sent.headers == (*headers[:3], ("dlq-replay-of", str(letter).encode()), ("dlq-replay-count", b"1"))
+    assert sent.headers == (
+        *headers[:3],
+        ("dlq-replay-of", str(letter).encode()),
+        ("dlq-replay-count", b"1"),
+    )
 
 
 async def test_what_would_come_back_is_held_back_unless_it_is_forced(office: PostOffice) -> None:
@@ -81,19 +94,30 @@ async def test_what_would_come_back_is_held_back_unless_it_is_forced(office: Pos
     garbage = await office.park(CSV_PER_YEAR, GARBAGE)
     report = await office.replay()
     assert report.letters == {"file_gone": [gone], "still_poison": [garbage]}
-    assert (office.waiting, await office.state(gone), await office.state(garbage)) == ([], "open", "open")
+    assert (office.waiting, await office.state(gone), await office.state(garbage)) == (
+        [],
+        "open",
+        "open",
+    )
     report = await office.replay(force=True)
     assert report.letters == {"sent": [gone, garbage]}
 
 
-async def test_a_replay_that_fails_is_a_new_letter_and_the_old_one_has_failed(office: PostOffice) -> None:
+async def test_a_replay_that_fails_is_a_new_letter_and_the_old_one_has_failed(
+    office: PostOffice,
+) -> None:
     first = await parked_without_file(office, PHYSICS)
     await office.replay(force=True)
     (second,) = await office.deliver_waiting()
     assert second not in {None, first}
     old, new = await office.letter(first), await office.letter(second)
     assert (old.state, old.state_reason) == ("failed", f"parked again as {second}: file_gone")
-    assert (new.state, new.replay_of, new.replay_count, new.job_id) == ("open", first, 1, old.job_id)
+    assert (new.state, new.replay_of, new.replay_count, new.job_id) == (
+        "open",
+        first,
+        1,
+        old.job_id,
+    )
     bring_back(office.jobs)
     await office.replay()
     await office.deliver_waiting()
@@ -150,7 +174,9 @@ async def test_a_letter_that_a_newer_version_can_read_is_resolved_by_its_job(
 ) -> None:
     letter = await parked_without_file(office, PHYSICS)
     bring_back(office.jobs)
-    await office.execute("UPDATE dead_letters SET code = 'unknown_type', job_id = NULL, year = NULL")
+    await office.execute(
+        "UPDATE dead_letters SET code = 'unknown_type', job_id = NULL, year = NULL"
+    )
     await office.replay()
     await office.deliver_waiting()
     resolved = await office.letter(letter)
@@ -204,13 +230,23 @@ async def test_a_claim_is_taken_back_once_its_operator_must_be_dead(office: Post
     await _let_pass(office, timedelta(minutes=6))
     assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "open"}
     opened = await office.letter(letter)
-    assert (opened.state, opened.state_by, opened.state_reason) == ("open", "bob", "claim abandoned by ann")
+    assert (opened.state, opened.state_by, opened.state_reason) == (
+        "open",
+        "bob",
+        "claim abandoned by ann",
+    )
     async with office.engine.connect() as conn:
         (action,) = await audit.actions_on_letter(conn, letter)
-    assert (action.actor, action.action, action.outcome) == ("bob", "take-back", {"letters": {str(letter): "open"}})
+    assert (action.actor, action.action, action.outcome) == (
+        "bob",
+        "take-back",
+        {"letters": {str(letter): "open"}},
+    )
 
 
-async def test_a_claim_of_a_quarantined_letter_is_taken_back_into_quarantine(office: PostOffice) -> None:
+async def test_a_claim_of_a_quarantined_letter_is_taken_back_into_quarantine(
+    office: PostOffice,
+) -> None:
     letter = await office.park(CSV_PER_YEAR, GARBAGE)
     await office.execute("UPDATE dead_letters SET replay_count = 3, state = 'quarantined'")
     await _die_after_claim(office, letter)
@@ -226,7 +262,9 @@ async def test_an_abandoned_claim_whose_job_has_begun_counts_as_sent(office: Pos
     assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "sent"}
 
 
-async def test_a_letter_that_was_sent_after_all_has_failed_even_if_its_claim_was_taken_back(office: PostOffice) -> None:
+async def test_a_letter_that_was_sent_after_all_has_failed_even_if_its_claim_was_taken_back(
+    office: PostOffice,
+) -> None:
     letter = await office.park(CSV_PER_YEAR, GARBAGE)
     await office.replay(force=True)
     await office.execute("UPDATE dead_letters SET state = 'open'")
@@ -259,14 +297,20 @@ async def _die_after_claim(office: PostOffice, letter: UUID) -> None:
     office.publish = die  # type: ignore[method-assign]
     sender = office.sender("ann")
     with pytest.raises(Killed):
-        await sender.send(await office.letter(letter), Record(office.topics.all_jobs[0], None, None), job=None)
+        await sender.send(
+            await office.letter(letter), Record(office.topics.all_jobs[0], None, None), job=None
+        )
     office.publish = publish  # type: ignore[method-assign]
     assert await office.state(letter) == "claimed"
 
 
 async def _let_pass(office: PostOffice, time: timedelta) -> None:
-    await office.execute("UPDATE dead_letters SET state_at = state_at - CAST(:time AS interval)", time=time)
-    await office.execute("UPDATE upload_jobs SET started_at = started_at - CAST(:time AS interval)", time=2 * time)
+    await office.execute(
+        "UPDATE dead_letters SET state_at = state_at - CAST(:time AS interval)", time=time
+    )
+    await office.execute(
+        "UPDATE upload_jobs SET started_at = started_at - CAST(:time AS interval)", time=2 * time
+    )
 
 
 # canaries
@@ -324,13 +368,20 @@ async def test_verdicts_say_what_would_happen(office: PostOffice, university: Un
     gone = await parked_without_file(office, PHYSICS)
     tombstone = await office.park(CSV_PER_YEAR, None)
     elsewhere = await office.park(
-        CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, file={"url": "file:///etc/passwd", "size": 1, "sha256": "0" * 64})
+        CSV_PER_YEAR,
+        jobs.message(
+            CSV_PER_YEAR, file={"url": "file:///etc/passwd", "size": 1, "sha256": "0" * 64}
+        ),
     )
     expired = await office.park(
         CSV_PER_YEAR,
-        jobs.message(CSV_PER_YEAR, file=jobs.file("x", "expired.csv", expires_at="2020-01-01T00:00:00Z")),
+        jobs.message(
+            CSV_PER_YEAR, file=jobs.file("x", "expired.csv", expires_at="2020-01-01T00:00:00Z")
+        ),
     )
-    cut = await office.park(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, file=jobs.file("xyz", "cut.csv", size=2)))
+    cut = await office.park(
+        CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, file=jobs.file("xyz", "cut.csv", size=2))
+    )
     await jobs.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=77)
     other = jobs.message(CSV_PER_YEAR, purchases(LIBRARY), job_id=77)
     conflict = await office.park(CSV_PER_YEAR, other)
@@ -374,7 +425,9 @@ async def test_an_older_head_supersedes_nobody(office: PostOffice) -> None:
     assert (await office.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
 
 
-async def test_a_job_is_superseded_for_certain_where_every_module_has_a_newer_head(office: PostOffice) -> None:
+async def test_a_job_is_superseded_for_certain_where_every_module_has_a_newer_head(
+    office: PostOffice,
+) -> None:
     letter = await parked_without_file(office, PHYSICS)
     await office.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=12)
     bring_back(office.jobs)
@@ -408,7 +461,9 @@ async def test_factors_are_superseded_by_newer_ones(office: PostOffice) -> None:
 async def test_an_append_is_never_superseded(office: PostOffice, university: University) -> None:
     module = university.module(PHYSICS)
     gone = {"url": (office.jobs.root / "lab.csv").as_uri(), "size": 3, "sha256": "0" * 64}
-    letter = await office.park(API_UNIT, office.jobs.message(API_UNIT, carbon_report_module_id=module, file=gone))
+    letter = await office.park(
+        API_UNIT, office.jobs.message(API_UNIT, carbon_report_module_id=module, file=gone)
+    )
     await office.jobs.run(API_UNIT, purchases(None), carbon_report_module_id=module, job_id=12)
     (office.jobs.root / "lab.csv").write_text("abc")
     assert await office.verdict(letter) == "would_apply"
@@ -417,13 +472,17 @@ async def test_an_append_is_never_superseded(office: PostOffice, university: Uni
 async def test_a_letter_is_never_sent_to_a_topic_that_is_not_for_jobs(office: PostOffice) -> None:
     for topic in ("somebody.elses", office.topics.completed, office.topics.dead_letter, ""):
         letter = await office.park(CSV_PER_YEAR, GARBAGE)
-        await office.execute("UPDATE dead_letters SET original_topic = :topic WHERE id = :id", topic=topic, id=letter)
+        await office.execute(
+            "UPDATE dead_letters SET original_topic = :topic WHERE id = :id", topic=topic, id=letter
+        )
         assert (await office.replay(letter, force=True)).letters == {"foreign_topic": [letter]}
         assert await office.state(letter) == "open"
     assert office.waiting == []
 
 
-async def test_even_a_verdict_that_overlooked_it_sends_nothing_to_a_foreign_topic(office: PostOffice) -> None:
+async def test_even_a_verdict_that_overlooked_it_sends_nothing_to_a_foreign_topic(
+    office: PostOffice,
+) -> None:
     letter = await office.letter(await office.park(CSV_PER_YEAR, GARBAGE))
     with pytest.raises(ForeignTopic, match=r"somebody\.elses"):
         await office.sender().send(letter, Record("somebody.elses", None, GARBAGE), job=None)
@@ -431,7 +490,10 @@ async def test_even_a_verdict_that_overlooked_it_sends_nothing_to_a_foreign_topi
 
 
 async def test_a_letter_whose_record_is_gone_or_anothers_is_never_sent(office: PostOffice) -> None:
-    first, second = await office.park(CSV_PER_YEAR, GARBAGE), await office.park(CSV_PER_YEAR, GARBAGE)
+    first, second = (
+        await office.park(CSV_PER_YEAR, GARBAGE),
+        await office.park(CSV_PER_YEAR, GARBAGE),
+    )
     await office.execute("UPDATE dead_letters SET dlq_offset = 0 WHERE id = :id", id=second)
     await office.execute("UPDATE dead_letters SET dlq_offset = 99 WHERE id = :id", id=first)
     assert (await office.replay(force=True)).letters == {"record_gone": [first, second]}
@@ -461,8 +523,12 @@ async def test_headers_that_pretend_a_replay_keep_nothing_from_being_parked(
     assert (letter.state, letter.replay_count, letter.replay_of) == ("open", 0, None)
 
 
-async def test_a_message_that_no_text_column_can_hold_is_parked_all_the_same(office: PostOffice) -> None:
-    value = office.jobs.message(CSV_PER_YEAR, data_entry_type="a\0b", file={"url": "x", "size": 1, "sha256": "0" * 64})
+async def test_a_message_that_no_text_column_can_hold_is_parked_all_the_same(
+    office: PostOffice,
+) -> None:
+    value = office.jobs.message(
+        CSV_PER_YEAR, data_entry_type="a\0b", file={"url": "x", "size": 1, "sha256": "0" * 64}
+    )
     letter = await office.letter(await office.park(CSV_PER_YEAR, value))
     assert (letter.code, "a\N{REPLACEMENT CHARACTER}b" in letter.message) == ("unknown_type", True)
 
@@ -470,7 +536,10 @@ async def test_a_message_that_no_text_column_can_hold_is_parked_all_the_same(off
 async def test_a_letter_has_failed_by_a_replay_on_its_own_topic_alone(office: PostOffice) -> None:
     letter = await office.park(CSV_PER_YEAR, GARBAGE)
     elsewhere = await office.park(API_PER_YEAR, GARBAGE, headers=Replay(letter, 1).headers())
-    assert (await office.state(letter), (await office.letter(elsewhere)).replay_of) == ("open", None)
+    assert (await office.state(letter), (await office.letter(elsewhere)).replay_of) == (
+        "open",
+        None,
+    )
 
 
 def test_own_headers_leave_out_those_of_a_dead_letter() -> None:

@@ -42,7 +42,10 @@ async def test_the_list_has_a_line_for_each_code(office: PostOffice, shared_data
     await office.execute("UPDATE dead_letters SET state = 'sent' WHERE original_offset = 1")
     await office.execute("UPDATE dead_letters SET state = 'discarded' WHERE code = 'tombstone'")
     ran = await uploads(shared_database, "list")
-    assert [line.split()[:2] for line in ran.out.splitlines()] == [["code", "letters"], ["not_json", "2"]]
+    assert [line.split()[:2] for line in ran.out.splitlines()] == [
+        ["code", "letters"],
+        ["not_json", "2"],
+    ]
     assert "1 open, 1 sent" in ran.out
     everything = (await uploads(shared_database, "list", "--state=all", "--json")).json
     assert {group["code"]: group["states"] for group in everything["groups"]} == {
@@ -57,40 +60,67 @@ async def test_the_list_of_all_has_a_line_for_each_letter(
     module = university.module(PHYSICS)
     gone = {"url": (office.jobs.root / "gone.csv").as_uri(), "size": 1, "sha256": "0" * 64}
     await office.park(CSV_PER_YEAR, GARBAGE)
-    letter = await office.park(CSV_UNIT, office.jobs.message(CSV_UNIT, file=gone, carbon_report_module_id=module))
+    letter = await office.park(
+        CSV_UNIT, office.jobs.message(CSV_UNIT, file=gone, carbon_report_module_id=module)
+    )
     factors = await office.park(FACTORS, office.jobs.message(FACTORS, file=gone))
     table = (await uploads(shared_database, "list", "--all")).out
-    assert [line.split()[0] for line in table.splitlines()[2:]] == [str(letter)[:8], str(factors)[:8]]
+    assert [line.split()[0] for line in table.splitlines()[2:]] == [
+        str(letter)[:8],
+        str(factors)[:8],
+    ]
     found = (await uploads(shared_database, "list", "--all", f"--scope={module}", "--json")).json
     assert [one["id"] for one in found["letters"]] == [str(letter)]
-    found = (await uploads(shared_database, "list", "--all", "--scope=2025:other_purchases", "--json")).json
+    found = (
+        await uploads(shared_database, "list", "--all", "--scope=2025:other_purchases", "--json")
+    ).json
     assert [one["id"] for one in found["letters"]] == [str(factors)]
 
 
-async def test_the_list_says_that_the_guard_has_stopped(office: PostOffice, shared_database: str) -> None:
-    await office.execute('INSERT INTO service_state (name, value) VALUES (:name, \'{"why": "Too many."}\')', name=NAME)
+async def test_the_list_says_that_the_guard_has_stopped(
+    office: PostOffice, shared_database: str
+) -> None:
+    await office.execute(
+        'INSERT INTO service_state (name, value) VALUES (:name, \'{"why": "Too many."}\')',
+        name=NAME,
+    )
     ran = await uploads(shared_database, "list")
     assert "Nothing more is parked until `uploads dead-letters resume`: Too many." in ran.out
     resumed = await uploads(shared_database, "resume", "--by=ann", "--reason=mended")
     assert (resumed.exit_code, resumed.out) == (0, "Parking goes on. It had stopped: Too many.\n")
     assert (await uploads(shared_database, "list", "--json")).json["guard"] is None
-    actor, action, reason = await office.row("SELECT actor, action, reason FROM dead_letter_actions")
+    actor, action, reason = await office.row(
+        "SELECT actor, action, reason FROM dead_letter_actions"
+    )
     assert (actor, action, reason) == ("ann", "resume", "mended")
 
 
-async def test_discarding_needs_a_filter_a_reason_and_execute(office: PostOffice, shared_database: str) -> None:
-    garbage, tombstone = await office.park(CSV_PER_YEAR, GARBAGE), await office.park(CSV_PER_YEAR, None)
-    assert (await uploads(shared_database, "discard", "--code=tombstone", "--execute")).exit_code == 2
+async def test_discarding_needs_a_filter_a_reason_and_execute(
+    office: PostOffice, shared_database: str
+) -> None:
+    garbage, tombstone = (
+        await office.park(CSV_PER_YEAR, GARBAGE),
+        await office.park(CSV_PER_YEAR, None),
+    )
+    assert (
+        await uploads(shared_database, "discard", "--code=tombstone", "--execute")
+    ).exit_code == 2
     assert (await uploads(shared_database, "discard", "--reason=x", "--execute")).exit_code == 2
     dry = await uploads(shared_database, "discard", "--reason=x", "--code=tombstone")
     assert "1 letter. Nothing was discarded" in dry.out
     assert await office.state(tombstone) == "open"
-    done = await uploads(shared_database, "discard", "--reason=a test", "--code=tombstone", "--execute", "--json")
+    done = await uploads(
+        shared_database, "discard", "--reason=a test", "--code=tombstone", "--execute", "--json"
+    )
     assert (done.exit_code, done.json["executed"], done.json["ids"]) == (0, True, [str(tombstone)])
     assert (await office.state(garbage), await office.state(tombstone)) == ("open", "discarded")
-    action, reason, asked = await office.row("SELECT action, reason, filter FROM dead_letter_actions")
+    action, reason, asked = await office.row(
+        "SELECT action, reason, filter FROM dead_letter_actions"
+    )
     assert (action, reason, asked) == ("discard", "a test", {"codes": ["tombstone"]})
-    assert (await uploads(shared_database, "discard", "--all", "--reason=x", "--execute")).exit_code == 0
+    assert (
+        await uploads(shared_database, "discard", "--all", "--reason=x", "--execute")
+    ).exit_code == 0
     assert await office.state(garbage) == "discarded"
 
 
@@ -121,7 +151,9 @@ async def test_what_is_asked_wrongly_is_explained(
     assert said in ran.err
 
 
-async def test_a_broker_that_does_not_answer_is_told(office: PostOffice, shared_database: str) -> None:
+async def test_a_broker_that_does_not_answer_is_told(
+    office: PostOffice, shared_database: str
+) -> None:
     ran = await uploads(shared_database, "replay")
     assert (ran.exit_code, "Traceback" in ran.err) == (1, False)
     assert "UPLOADS_KAFKA__BOOTSTRAP_SERVERS" in ran.err

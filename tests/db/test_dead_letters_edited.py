@@ -15,7 +15,8 @@ from service.dead_letters.audit import OperatorAction, audited
 from service.dead_letters.discard import discard_letters
 from service.dead_letters.edit import copy_message, draft_copy, send_copy
 from service.dead_letters.select import NoSuchLetter, select_letters
-from service.domain.model import DataEntrySource, LetterState, Outcome, ProviderType
+from service.domain.model import LetterState, Outcome
+from service.domain.provider_types import DataEntrySource, ProviderType
 from tests.support.jobs import CSV_PER_YEAR, CSV_UNIT, FACTORS, Jobs, purchase
 from tests.support.letters import PostOffice
 from tests.support.university import PHYSICS, University
@@ -49,11 +50,15 @@ async def send_edited(office: PostOffice, letter_id: UUID, **changes: Any) -> in
     value = copy_message(draft_copy(original, changes), job_id)
     provider_type = office.topics.provider_type(letter.original_topic)
     assert provider_type is not None
-    assert await send_copy(office.sender(), letter, original, value, parse_job(provider_type, value))
+    assert await send_copy(
+        office.sender(), letter, original, value, parse_job(provider_type, value)
+    )
     return job_id
 
 
-async def test_the_original_is_resolved_when_its_copy_has_succeeded(office: PostOffice, university: University) -> None:
+async def test_the_original_is_resolved_when_its_copy_has_succeeded(
+    office: PostOffice, university: University
+) -> None:
     letter = await parked(office)
     file = office.jobs.file(CSV.format("from the copy"), "copy.csv")
     job_id = await send_edited(office, letter, file=file)
@@ -75,7 +80,10 @@ async def test_a_copy_does_not_replace_what_is_newer_than_the_original(
     await send_edited(office, letter, file=file)
     await office.deliver_waiting()
     reopened = await office.letter(letter)
-    assert (reopened.state, (reopened.state_reason or "").partition(": ")[2]) == ("open", "superseded")
+    assert (reopened.state, (reopened.state_reason or "").partition(": ")[2]) == (
+        "open",
+        "superseded",
+    )
     assert await university.names(PHYSICS, CSV_SOURCE) == ["newer"]
 
 
@@ -88,7 +96,9 @@ async def test_the_original_is_open_again_when_its_copy_is_rejected(office: Post
     assert (reopened.state, reopened.state_reason) == ("open", f"job {job_id}: {Outcome.REJECTED}")
 
 
-async def test_a_copy_that_fails_carries_the_original_on(office: PostOffice, university: University) -> None:
+async def test_a_copy_that_fails_carries_the_original_on(
+    office: PostOffice, university: University
+) -> None:
     letter = await parked(office)
     path = office.jobs.root / "late.csv"
     file = office.jobs.file(CSV.format("late"), path.name)
@@ -113,10 +123,16 @@ async def test_a_copy_of_a_copy_is_based_on_the_first_upload(office: PostOffice)
     assert successor is not None
     await send_edited(office, successor)
     message = orjson.loads(office.waiting[0].value or b"")
-    assert (message["based_on"], message["job_id"] > 1001, message["on_row_error"]) == (1, True, "reject")
+    assert (message["based_on"], message["job_id"] > 1001, message["on_row_error"]) == (
+        1,
+        True,
+        "reject",
+    )
 
 
-async def test_a_copy_to_another_type_goes_to_the_partition_of_its_own_scope(office: PostOffice) -> None:
+async def test_a_copy_to_another_type_goes_to_the_partition_of_its_own_scope(
+    office: PostOffice,
+) -> None:
     letter = await parked(office)
     await send_edited(office, letter, data_entry_type="services")
     (sent,) = office.waiting
@@ -128,12 +144,16 @@ async def test_a_copy_to_another_type_goes_to_the_partition_of_its_own_scope(off
 
 async def test_discarded_letters_are_never_replayed(office: PostOffice) -> None:
     letter = await office.letter(await parked(office))
-    async with audited(office.engine, OperatorAction("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]) as report:
+    async with audited(
+        office.engine, OperatorAction("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]
+    ) as report:
         await discard_letters(office.engine, [letter], report, by="ann", reason="a test")
     gone = await office.letter(letter.id)
     assert (gone.state, gone.state_by, gone.state_reason) == ("discarded", "ann", "a test")
     assert (await office.replay()).letters == {}
-    with pytest.raises(NoSuchLetter, match=r"is discarded by ann since .* expected one that is open"):
+    with pytest.raises(
+        NoSuchLetter, match=r"is discarded by ann since .* expected one that is open"
+    ):
         await office.replay(letter.id)
     async with office.engine.connect() as conn:
         (action,) = await audit.actions_on_letter(conn, letter.id)
@@ -150,7 +170,9 @@ async def test_a_letter_that_was_sent_meanwhile_is_not_discarded(office: PostOff
     assert await office.state(letter.id) == "sent"
 
 
-async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_it(office: PostOffice) -> None:
+async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_it(
+    office: PostOffice,
+) -> None:
     letter = await parked(office)
 
     async def history() -> list[audit.Action]:
@@ -158,7 +180,9 @@ async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_
             return await audit.actions_on_letter(conn, letter)
 
     with pytest.raises(KeyboardInterrupt):
-        async with audited(office.engine, OperatorAction("ann", "replay", None, "why"), [letter]) as report:
+        async with audited(
+            office.engine, OperatorAction("ann", "replay", None, "why"), [letter]
+        ) as report:
             (action,) = await history()
             assert (action.outcome, action.reason) == (None, "why")
             report.note("sent", letter)
@@ -170,7 +194,9 @@ async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_
 # choosing
 
 
-async def test_a_filter_chooses_by_everything_that_is_known(office: PostOffice, university: University) -> None:
+async def test_a_filter_chooses_by_everything_that_is_known(
+    office: PostOffice, university: University
+) -> None:
     module = university.module(PHYSICS)
     letters = {
         "first": await parked(office),
@@ -180,9 +206,12 @@ async def test_a_filter_chooses_by_everything_that_is_known(office: PostOffice, 
         "garbage": await office.park(CSV_PER_YEAR, b"{"),
     }
     await office.execute(
-        "UPDATE dead_letters SET parked_at = now() - interval '3 hours' WHERE id = :id", id=letters["garbage"]
+        "UPDATE dead_letters SET parked_at = now() - interval '3 hours' WHERE id = :id",
+        id=letters["garbage"],
     )
-    await office.execute("UPDATE dead_letters SET state = 'sent' WHERE id = :id", id=letters["factors"])
+    await office.execute(
+        "UPDATE dead_letters SET state = 'sent' WHERE id = :id", id=letters["factors"]
+    )
 
     async def chosen(**filter_: Any) -> set[str]:
         found = {letter.id for letter in await office.letters(**filter_)}
@@ -209,7 +238,9 @@ async def test_letters_are_counted_by_code_and_state(office: PostOffice) -> None
     for _ in range(2):
         await parked(office)
     await office.park(CSV_PER_YEAR, b"{")
-    await office.execute("UPDATE dead_letters SET state = 'sent', parked_at = '2020-01-01Z' WHERE job_id = 1")
+    await office.execute(
+        "UPDATE dead_letters SET state = 'sent', parked_at = '2020-01-01Z' WHERE job_id = 1"
+    )
     async with office.engine.connect() as conn:
         first, second = await count_by_code(conn, Filter())
     assert (first.code, first.count, first.states) == ("file_gone", 2, {"open": 1, "sent": 1})
@@ -225,7 +256,9 @@ async def test_an_id_that_is_nobodys_or_several_letters_is_refused(office: PostO
                 await select_letters(conn, Filter(ids=(given,)))
     await office.execute("UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000001'")
     await parked(office)
-    await office.execute("UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000002' WHERE job_id = 2")
+    await office.execute(
+        "UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000002' WHERE job_id = 2"
+    )
     async with office.engine.connect() as conn:
         with pytest.raises(NoSuchLetter, match="several"):
             await select_letters(conn, Filter(ids=("abcd",)))

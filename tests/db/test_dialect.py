@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 import zstandard
 
-from service.domain.model import SOURCES
 from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, FACTORS, Event, Jobs, codes, csv_of
 from tests.support.university import PHYSICS, University
 
 STUDENT = 2
 HEADER = "unit_institutional_id,fte,note"
-SOURCE = SOURCES[CSV_PER_YEAR]
+SOURCE = CSV_PER_YEAR.source
 CELL_LIMIT = 128 * 1024
 
 
@@ -54,7 +53,9 @@ async def test_a_file_reads_as_the_same_two_rows_however_it_was_written(
     assert event["rows"] == {"total": 2, "processed": 2, "skipped": 0}
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("zstd", zstandard.compress)])
+@pytest.mark.parametrize(
+    ("encoding", "pack"), [("gzip", gzip.compress), ("zstd", zstandard.compress)]
+)
 async def test_a_compressed_file_reads_the_same(
     university: University, jobs: Jobs, encoding: str, pack: object
 ) -> None:
@@ -64,9 +65,22 @@ async def test_a_compressed_file_reads_the_same(
     assert await stored(university) == [{"fte": 1.0, "note": "x"}]
 
 
-async def test_quotes_commas_newlines_and_accents_are_kept(university: University, jobs: Jobs) -> None:
-    notes = ['say "hi"', "a, b", "two\nlines", "two\r\nlines", "Zoë — 東京 🧪", 'inch 5"', "x" * 1000]
-    await run(jobs, csv_of([{"unit_institutional_id": PHYSICS, "fte": "1", "note": note} for note in notes]))
+async def test_quotes_commas_newlines_and_accents_are_kept(
+    university: University, jobs: Jobs
+) -> None:
+    notes = [
+        'say "hi"',
+        "a, b",
+        "two\nlines",
+        "two\r\nlines",
+        "Zoë — 東京 🧪",
+        'inch 5"',
+        "x" * 1000,
+    ]
+    await run(
+        jobs,
+        csv_of([{"unit_institutional_id": PHYSICS, "fte": "1", "note": note} for note in notes]),
+    )
     assert [row["note"] for row in await stored(university)] == notes
 
 
@@ -82,7 +96,8 @@ async def test_a_short_row_lacks_its_last_values(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["unit_institutional_id,FTE", "Unit_institutional_id,fte", "unit institutional id,fte"]
+    "header",
+    ["unit_institutional_id,FTE", "Unit_institutional_id,fte", "unit institutional id,fte"],
 )
 async def test_names_of_columns_are_exact(jobs: Jobs, header: str) -> None:
     event = await run(jobs, f"{header}\nphysics,1\n")
@@ -97,10 +112,18 @@ REFUSED: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
     "a header and blank lines": (f"{HEADER}\n\n,,\n", "no_rows", ()),
     "a column missing": ("unit_institutional_id,note\nphysics,x\n", "missing_column", ("`fte`",)),
     "two columns missing": ("note\nx\n", "missing_column", ("`unit_institutional_id`", "`fte`")),
-    "a column twice": ("unit_institutional_id,fte,fte\nphysics,1,2\n", "repeated_column", ("`fte`",)),
+    "a column twice": (
+        "unit_institutional_id,fte,fte\nphysics,1,2\n",
+        "repeated_column",
+        ("`fte`",),
+    ),
     "semicolons": ("unit_institutional_id;fte;note\nphysics;1;x\n", "wrong_separator", ("';'",)),
     "tabs": ("unit_institutional_id\tfte\tnote\nphysics\t1\tx\n", "wrong_separator", ("a tab",)),
-    "semicolons and quotes": ('"unit_institutional_id";"fte"\n"physics";"1"\n', "wrong_separator", ("';'",)),
+    "semicolons and quotes": (
+        '"unit_institutional_id";"fte"\n"physics";"1"\n',
+        "wrong_separator",
+        ("';'",),
+    ),
     "Windows-1252": (
         f"{HEADER}\nphysics,1,caf".encode() + b"\xe9\n",
         "not_utf8",
@@ -111,12 +134,32 @@ REFUSED: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
         "not_utf8",
         ("offset 44", "0x93"),
     ),
-    "a character cut in half": (f"{HEADER}\nphysics,1,é\nphysics,1,".encode() + b"\xc3", "not_utf8", ("offset 54",)),
+    "a character cut in half": (
+        f"{HEADER}\nphysics,1,é\nphysics,1,".encode() + b"\xc3",
+        "not_utf8",
+        ("offset 54",),
+    ),
     "UTF-16": (f"{HEADER}\nphysics,1,x\n".encode("utf-16"), "not_utf8", ("offset 0", "UTF-16")),
-    "an unclosed quote": (f'{HEADER}\nphysics,1,x\nphysics,1,"open\n', "malformed_csv", ("quote", "data row 1")),
-    "an unclosed quote in the header": ('"unit_institutional_id,fte\nphysics,1\n', "malformed_csv", ("quote",)),
-    "text behind a closing quote": (f'{HEADER}\nphysics,1,"a" b\n', "malformed_csv", ("closing quote",)),
-    "a cell beyond 128 KiB": (f"{HEADER}\nphysics,1,{'x' * (CELL_LIMIT + 1)}\n", "malformed_csv", ("128 KiB",)),
+    "an unclosed quote": (
+        f'{HEADER}\nphysics,1,x\nphysics,1,"open\n',
+        "malformed_csv",
+        ("quote", "data row 1"),
+    ),
+    "an unclosed quote in the header": (
+        '"unit_institutional_id,fte\nphysics,1\n',
+        "malformed_csv",
+        ("quote",),
+    ),
+    "text behind a closing quote": (
+        f'{HEADER}\nphysics,1,"a" b\n',
+        "malformed_csv",
+        ("closing quote",),
+    ),
+    "a cell beyond 128 KiB": (
+        f"{HEADER}\nphysics,1,{'x' * (CELL_LIMIT + 1)}\n",
+        "malformed_csv",
+        ("128 KiB",),
+    ),
     "such a cell in an unknown column": (
         f"{HEADER},more\nphysics,1,x,{'x' * (CELL_LIMIT + 1)}\n",
         "malformed_csv",
@@ -143,8 +186,12 @@ async def test_a_cell_of_128_kib_is_read(university: University, jobs: Jobs) -> 
     assert [row["note"] for row in await stored(university)] == ["x" * CELL_LIMIT]
 
 
-async def test_a_fault_late_in_a_file_takes_back_the_rows_before_it(university: University, jobs: Jobs) -> None:
-    event = await run(jobs, f"{HEADER}\n" + "physics,1,\n" * 3000 + "physics,bad,\n" + 'physics,1,"open\n')
+async def test_a_fault_late_in_a_file_takes_back_the_rows_before_it(
+    university: University, jobs: Jobs
+) -> None:
+    event = await run(
+        jobs, f"{HEADER}\n" + "physics,1,\n" * 3000 + "physics,bad,\n" + 'physics,1,"open\n'
+    )
     assert event["reason"]["code"] == "malformed_csv"
     assert "data row 3001" in event["reason"]["message"]
     assert event["rows"] == {"total": 3001, "processed": 0, "skipped": 1}
@@ -181,10 +228,14 @@ INLINE_VALUES = {
 
 
 @pytest.mark.parametrize(("given", "expected"), INLINE_VALUES.values(), ids=INLINE_VALUES)
-async def test_an_inline_value(university: University, jobs: Jobs, given: Any, expected: object) -> None:
+async def test_an_inline_value(
+    university: University, jobs: Jobs, given: Any, expected: object
+) -> None:
     rows = [{"unit_institutional_id": PHYSICS, "fte": fte} for fte in (1, given)]
     event = await jobs.run(API_PER_YEAR, rows, data_entry_type="student")
-    values = [entry.data["fte"] for entry in await university.scope(PHYSICS, SOURCES[API_PER_YEAR], STUDENT)]
+    values = [
+        entry.data["fte"] for entry in await university.scope(PHYSICS, API_PER_YEAR.source, STUDENT)
+    ]
     assert [1.0, expected] == values + [code for _, _, code in codes(event)]
 
 

@@ -53,7 +53,9 @@ async def test_the_tls_mode_of_the_address_is_understood(connect, option):
 
 
 @pytest.mark.parametrize("option", ["sslmode=verify-full", "ssl=verify-full"])
-async def test_a_server_that_cannot_prove_who_it_is_is_refused_where_that_is_asked_for(connect, option):
+async def test_a_server_that_cannot_prove_who_it_is_is_refused_where_that_is_asked_for(
+    connect, option
+):
     with pytest.raises((ConnectionError, ssl.SSLError, DBAPIError)):
         await _ask(connect(_with(option)), "SELECT 1")
 
@@ -65,12 +67,29 @@ async def test_a_tls_context_replaces_what_the_address_says(connect):
 
 
 async def test_the_server_is_told_the_name_and_the_time_limits(connect):
-    engine = connect(application_name="tester", lock_timeout=1.5, statement_timeout=2, idle_in_transaction_timeout=0)
-    settings = ("application_name", "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
-    assert [await _ask(engine, f"SHOW {name}") for name in settings] == ["tester", "1500ms", "2s", "0"]
+    engine = connect(
+        application_name="tester",
+        lock_timeout=1.5,
+        statement_timeout=2,
+        idle_in_transaction_timeout=0,
+    )
+    settings = (
+        "application_name",
+        "lock_timeout",
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+    )
+    assert [await _ask(engine, f"SHOW {name}") for name in settings] == [
+        "tester",
+        "1500ms",
+        "2s",
+        "0",
+    ]
 
 
-async def test_a_connection_that_the_server_has_closed_is_replaced_unnoticed(connect, empty_database):
+async def test_a_connection_that_the_server_has_closed_is_replaced_unnoticed(
+    connect, empty_database
+):
     engine = connect(pool_size=1)
     first = await _ask(engine, "SELECT pg_backend_pid()")
     other = await asyncpg.connect(empty_database)
@@ -83,5 +102,7 @@ async def test_a_connection_that_the_server_has_closed_is_replaced_unnoticed(con
 async def test_an_error_does_not_repeat_the_values_of_its_statement(connect):
     async with connect().connect() as connection:
         with pytest.raises(DBAPIError) as failed:
-            await connection.execute(text("SELECT 1 / length(CAST(:name AS text)) - nothing"), {"name": "Ada Lovelace"})
+            await connection.execute(
+                text("SELECT 1 / length(CAST(:name AS text)) - nothing"), {"name": "Ada Lovelace"}
+            )
     assert "Ada" not in str(failed.value)

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.db.engine import create_engine
 from service.domain.errors import FileGone, JobIdConflict, JobIdTooLarge
-from service.domain.model import SOURCES, ProviderType
+from service.domain.provider_types import ProviderType
 from tests.support.jobs import (
     API_PER_YEAR,
     CSV_PER_YEAR,
@@ -20,7 +20,7 @@ from tests.support.jobs import (
 )
 from tests.support.university import BIOLOGY, PHYSICS, University
 
-SOURCE = SOURCES[CSV_PER_YEAR]
+SOURCE = CSV_PER_YEAR.source
 FUEL = [{"name": "gas", "unit": "kWh", "ef_kg_co2eq_per_unit": "1"}]
 
 
@@ -37,7 +37,11 @@ FUEL = [{"name": "gas", "unit": "kWh", "ef_kg_co2eq_per_unit": "1"}]
     ids=["succeeded", "partial", "no valid row", "superseded", "refused", "factors"],
 )
 async def test_a_redelivered_job_is_answered_with_its_first_event_byte_for_byte(
-    university: University, jobs: Jobs, kind: ProviderType, rows: list[dict[str, str]], fields: dict[str, object]
+    university: University,
+    jobs: Jobs,
+    kind: ProviderType,
+    rows: list[dict[str, str]],
+    fields: dict[str, object],
 ) -> None:
     await jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=50)
     message = jobs.message(kind, rows, job_id=20, **fields)
@@ -48,7 +52,9 @@ async def test_a_redelivered_job_is_answered_with_its_first_event_byte_for_byte(
     assert await university.entries() == before
 
 
-async def test_a_redelivered_job_does_not_undo_a_newer_one(university: University, jobs: Jobs) -> None:
+async def test_a_redelivered_job_does_not_undo_a_newer_one(
+    university: University, jobs: Jobs
+) -> None:
     message = jobs.message(CSV_PER_YEAR, purchases(PHYSICS), job_id=7)
     await jobs.deliver(CSV_PER_YEAR, message)
     await jobs.run(CSV_PER_YEAR, purchases(PHYSICS, PHYSICS), job_id=8)
@@ -65,13 +71,17 @@ async def test_a_redelivered_job_needs_its_file_no_more(jobs: Jobs) -> None:
 
 
 async def test_an_appended_job_is_appended_once(university: University, jobs: Jobs) -> None:
-    message = jobs.message(CSV_UNIT, purchases(None), carbon_report_module_id=university.module(PHYSICS))
+    message = jobs.message(
+        CSV_UNIT, purchases(None), carbon_report_module_id=university.module(PHYSICS)
+    )
     for _ in range(3):
         await jobs.deliver(CSV_UNIT, message)
     assert len(await university.entries()) == 1
 
 
-async def test_two_deliveries_at_once_have_one_effect_and_one_event(university: University, jobs: Jobs) -> None:
+async def test_two_deliveries_at_once_have_one_effect_and_one_event(
+    university: University, jobs: Jobs
+) -> None:
     module = university.module(PHYSICS)
     for _ in range(10):
         message = jobs.message(CSV_UNIT, purchases(None), carbon_report_module_id=module)
@@ -82,7 +92,12 @@ async def test_two_deliveries_at_once_have_one_effect_and_one_event(university: 
 
 @pytest.mark.parametrize(
     "change",
-    [{"year": 2024}, {"data_entry_type": "services"}, {"on_row_error": "reject"}, {"replace_scope": "year"}],
+    [
+        {"year": 2024},
+        {"data_entry_type": "services"},
+        {"on_row_error": "reject"},
+        {"replace_scope": "year"},
+    ],
     ids=str,
 )
 async def test_the_same_id_with_other_content_is_a_conflict_and_the_first_result_stays(
@@ -113,18 +128,27 @@ async def test_another_kind_of_upload_is_a_conflict(jobs: Jobs) -> None:
 async def test_the_same_job_in_other_words_is_no_conflict(jobs: Jobs) -> None:
     rows = purchases(PHYSICS)
     first = await jobs.deliver(API_PER_YEAR, jobs.message(API_PER_YEAR, rows, job_id=7))
-    spelt_out = {"data_entry_type": 66, "replace_scope": "affected", "on_row_error": "skip", "schema_version": 1}
+    spelt_out = {
+        "data_entry_type": 66,
+        "replace_scope": "affected",
+        "on_row_error": "skip",
+        "schema_version": 1,
+    }
     later = {"submitted_at": "2026-03-18T14:00:00Z", "unheard_of": True}
     again = jobs.message(API_PER_YEAR, rows, job_id=7, **spelt_out, **later)
     assert await jobs.deliver(API_PER_YEAR, again) == first
 
 
-async def test_attempts_survive_a_rollback(university: University, jobs: Jobs, shared_database: str) -> None:
+async def test_attempts_survive_a_rollback(
+    university: University, jobs: Jobs, shared_database: str
+) -> None:
     (old,) = await university.put(university.entry(PHYSICS, SOURCE))
     message = jobs.message(CSV_PER_YEAR, purchases(PHYSICS), job_id=7)
     impatient = create_engine(shared_database, lock_timeout=0.1)
     async with university.engine.begin() as blocker:
-        await blocker.execute(text("SELECT FROM data_entries WHERE id = :id FOR UPDATE"), {"id": old})
+        await blocker.execute(
+            text("SELECT FROM data_entries WHERE id = :id FOR UPDATE"), {"id": old}
+        )
         for _ in range(2):
             with pytest.raises(DBAPIError, match="lock timeout"):
                 await Jobs(impatient, jobs.root).deliver(CSV_PER_YEAR, message)
@@ -148,7 +172,9 @@ async def test_a_job_whose_file_is_gone_stays_open(university: University, jobs:
     assert event_of(await jobs.deliver(CSV_PER_YEAR, message))["attempts"] == 2
 
 
-async def test_a_job_id_that_the_hosts_column_cannot_hold_is_refused(database: str, jobs: Jobs) -> None:
+async def test_a_job_id_that_the_hosts_column_cannot_hold_is_refused(
+    database: str, jobs: Jobs
+) -> None:
     engine = create_engine(database)
     university = await University.found(engine)
     await university.execute("ALTER TABLE data_entries ALTER created_by_id TYPE integer")
@@ -156,7 +182,9 @@ async def test_a_job_id_that_the_hosts_column_cannot_hold_is_refused(database: s
     with pytest.raises(JobIdTooLarge, match="2147483648"):
         await here.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=2**31)
     assert await university.entries() == {}
-    assert (await here.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=2**31 - 1))["outcome"] == "succeeded"
+    assert (await here.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=2**31 - 1))[
+        "outcome"
+    ] == "succeeded"
     await engine.dispose()
 
 

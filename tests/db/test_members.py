@@ -6,14 +6,14 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from service.domain.model import SOURCES, DataEntrySource
+from service.domain.provider_types import DataEntrySource
 from tests.support.jobs import API_UNIT, CSV_PER_YEAR, CSV_UNIT, Event, Jobs, codes
 from tests.support.jobs import member as a_member
 from tests.support.university import BIOLOGY, PHYSICS, USER_MANUAL, University
 from tests.support.until import until
 
 MEMBER = 1
-SOURCE = SOURCES[CSV_PER_YEAR]
+SOURCE = CSV_PER_YEAR.source
 OTHERS = [source for source in (*DataEntrySource, None) if source is not SOURCE]
 DUPLICATE = [(1, "user_institutional_id", "duplicate")]
 
@@ -33,10 +33,14 @@ async def users(university: University, unit: str = PHYSICS) -> list[str]:
     """The ids that the entries of a unit hold, of all sources."""
     module = university.module(unit, MEMBER)
     entries = (await university.entries()).values()
-    return sorted(str(entry.data["user_institutional_id"]) for entry in entries if entry.module == module)
+    return sorted(
+        str(entry.data["user_institutional_id"]) for entry in entries if entry.module == module
+    )
 
 
-async def test_a_person_twice_in_a_file_is_an_error_of_the_second_row(university: University, jobs: Jobs) -> None:
+async def test_a_person_twice_in_a_file_is_an_error_of_the_second_row(
+    university: University, jobs: Jobs
+) -> None:
     event = await run(jobs, "1", "2", " 1 ")
     assert event["outcome"] == "partial"
     assert codes(event) == [(3, "user_institutional_id", "duplicate")]
@@ -50,7 +54,9 @@ async def test_a_person_may_be_in_two_units(university: University, jobs: Jobs) 
     assert await users(university, PHYSICS) == await users(university, BIOLOGY) == ["1"]
 
 
-async def test_a_row_that_is_invalid_otherwise_takes_no_id(university: University, jobs: Jobs) -> None:
+async def test_a_row_that_is_invalid_otherwise_takes_no_id(
+    university: University, jobs: Jobs
+) -> None:
     rows = [a_member(PHYSICS, "1", fte="2"), a_member(PHYSICS, "1")]
     event = await jobs.run(CSV_PER_YEAR, rows, data_entry_type="member")
     assert codes(event) == [(1, "fte", "out_of_bounds")]
@@ -68,20 +74,26 @@ async def test_an_id_that_an_entry_of_another_source_holds_is_taken(
 
 
 @pytest.mark.parametrize("stored", [" 2 ", "2", 2])
-async def test_stored_ids_are_compared_trimmed_and_as_text(university: University, jobs: Jobs, stored: object) -> None:
+async def test_stored_ids_are_compared_trimmed_and_as_text(
+    university: University, jobs: Jobs, stored: object
+) -> None:
     await university.put(university.entry(PHYSICS, None, MEMBER, user_institutional_id=stored))
     event = await run(jobs, "2")
     assert codes(event) == DUPLICATE
 
 
-async def test_an_id_that_only_replaced_rows_hold_is_free(university: University, jobs: Jobs) -> None:
+async def test_an_id_that_only_replaced_rows_hold_is_free(
+    university: University, jobs: Jobs
+) -> None:
     await run(jobs, "1", "2")
     event = await run(jobs, "2", "3")
     assert event["outcome"] == "succeeded"
     assert await users(university) == ["2", "3"]
 
 
-async def test_an_id_in_another_unit_year_or_type_is_free(university: University, jobs: Jobs) -> None:
+async def test_an_id_in_another_unit_year_or_type_is_free(
+    university: University, jobs: Jobs
+) -> None:
     await university.put(
         university.entry(BIOLOGY, USER_MANUAL, MEMBER, user_institutional_id="1"),
         university.entry(PHYSICS, USER_MANUAL, MEMBER, year=2024, user_institutional_id="1"),
@@ -91,7 +103,9 @@ async def test_an_id_in_another_unit_year_or_type_is_free(university: University
     assert (await run(jobs, "1"))["outcome"] == "succeeded"
 
 
-async def test_an_upload_that_appends_meets_its_own_source_too(university: University, jobs: Jobs) -> None:
+async def test_an_upload_that_appends_meets_its_own_source_too(
+    university: University, jobs: Jobs
+) -> None:
     await append(jobs, university, "1")
     event = await append(jobs, university, "1", "2")
     assert event["outcome"] == "partial"
@@ -99,7 +113,9 @@ async def test_an_upload_that_appends_meets_its_own_source_too(university: Unive
     assert await users(university) == ["1", "2"]
 
 
-async def test_people_whom_all_others_hold_leave_nothing_to_do(university: University, jobs: Jobs) -> None:
+async def test_people_whom_all_others_hold_leave_nothing_to_do(
+    university: University, jobs: Jobs
+) -> None:
     await append(jobs, university, "1")
     event = await run(jobs, "1")
     assert (event["outcome"], event["reason"]["code"]) == ("rejected", "no_valid_row")
@@ -111,22 +127,48 @@ async def test_two_sources_at_once_never_both_get_in(university: University, job
     for _ in range(30):
         events = await jobs.run_at_once(
             (CSV_PER_YEAR, asked(CSV_PER_YEAR, [a_member(PHYSICS, "1"), a_member(PHYSICS, "2")])),
-            (API_UNIT, asked(API_UNIT, [a_member(None, "1"), a_member(None, "3")], carbon_report_module_id=module)),
-            (CSV_UNIT, asked(CSV_UNIT, [a_member(None, "1"), a_member(None, "4")], carbon_report_module_id=module)),
+            (
+                API_UNIT,
+                asked(
+                    API_UNIT,
+                    [a_member(None, "1"), a_member(None, "3")],
+                    carbon_report_module_id=module,
+                ),
+            ),
+            (
+                CSV_UNIT,
+                asked(
+                    CSV_UNIT,
+                    [a_member(None, "1"), a_member(None, "4")],
+                    carbon_report_module_id=module,
+                ),
+            ),
         )
         assert await users(university) == ["1", "2", "3", "4"]
         assert sorted(event["outcome"] for event in events) == ["partial", "partial", "succeeded"]
         await university.clear()
 
 
-async def test_people_may_type_while_an_upload_is_at_work(university: University, jobs: Jobs) -> None:
-    (old,) = await university.put(university.entry(PHYSICS, SOURCE, MEMBER, user_institutional_id="1"))
+async def test_people_may_type_while_an_upload_is_at_work(
+    university: University, jobs: Jobs
+) -> None:
+    (old,) = await university.put(
+        university.entry(PHYSICS, SOURCE, MEMBER, user_institutional_id="1")
+    )
     async with university.engine.begin() as blocker:
-        await blocker.execute(text("SELECT FROM data_entries WHERE id = :id FOR UPDATE"), {"id": old})
+        await blocker.execute(
+            text("SELECT FROM data_entries WHERE id = :id FOR UPDATE"), {"id": old}
+        )
         upload = asyncio.create_task(run(jobs, "2"))
-        await until(partial(is_waiting, university), within=10, what="the upload waits to delete the old row")
+        await until(
+            partial(is_waiting, university),
+            within=10,
+            what="the upload waits to delete the old row",
+        )
         async with asyncio.timeout(5):
-            await university.put(university.entry(PHYSICS, USER_MANUAL, MEMBER, user_institutional_id="3"))
+            await university.put(
+                university.entry(PHYSICS, USER_MANUAL, MEMBER, user_institutional_id="3")
+            )
     assert (await upload)["outcome"] == "succeeded"
     assert await users(university) == ["2", "3"]
 

@@ -12,7 +12,9 @@ from tests.support.hosts import OLDER, TRACKING
 
 EMPTY = "SELECT"
 
-STARTS = pytest.mark.parametrize("start", [EMPTY, OLDER, TRACKING], ids=["empty", "older", "tracking"])
+STARTS = pytest.mark.parametrize(
+    "start", [EMPTY, OLDER, TRACKING], ids=["empty", "older", "tracking"]
+)
 
 COLUMNS = """
 SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '')
@@ -106,11 +108,15 @@ async def test_an_older_application_gets_every_index(empty_database, connection)
     }
 
 
-async def test_an_application_that_tracks_sources_keeps_its_columns_and_gets_no_index_twice(empty_database, connection):
+async def test_an_application_that_tracks_sources_keeps_its_columns_and_gets_no_index_twice(
+    empty_database, connection
+):
     await connection.execute(TRACKING)
     await upgrade(empty_database)
     assert await _our_indexes(connection) == {"uploads_entries_of_unknown_source"}
-    assert {"data_entries.source integer ", "data_entries.created_by_id integer "} < await _schema(connection)
+    assert {"data_entries.source integer ", "data_entries.created_by_id integer "} < await _schema(
+        connection
+    )
 
 
 async def test_an_index_that_serves_other_queries_does_not_spare_ours(empty_database, connection):
@@ -124,20 +130,30 @@ async def test_an_index_that_serves_other_queries_does_not_spare_ours(empty_data
     assert "uploads_entries_by_scope" in await _our_indexes(connection)
 
 
-async def test_an_unfinished_index_of_the_application_does_not_spare_ours(empty_database, connection):
+async def test_an_unfinished_index_of_the_application_does_not_spare_ours(
+    empty_database, connection
+):
     await connection.execute(TRACKING)
     await connection.execute("DROP INDEX ix_data_entries_created_by_id")
     with pytest.raises(asyncpg.UniqueViolationError):
-        await connection.execute("CREATE UNIQUE INDEX CONCURRENTLY unfinished ON data_entries (created_by_id)")
+        await connection.execute(
+            "CREATE UNIQUE INDEX CONCURRENTLY unfinished ON data_entries (created_by_id)"
+        )
     await upgrade(empty_database)
     assert "uploads_entries_by_job" in await _our_indexes(connection)
 
 
-async def test_tables_that_are_missing_are_added_to_those_that_are_there(empty_database, connection):
-    await connection.execute("CREATE TABLE units (id serial PRIMARY KEY, institutional_id text UNIQUE)")
+async def test_tables_that_are_missing_are_added_to_those_that_are_there(
+    empty_database, connection
+):
+    await connection.execute(
+        "CREATE TABLE units (id serial PRIMARY KEY, institutional_id text UNIQUE)"
+    )
     await upgrade(empty_database)
     await connection.execute("INSERT INTO units (institutional_id) VALUES ('1')")
-    await connection.execute("INSERT INTO carbon_reports (unit_id, year, kind) VALUES (1, 2025, 'calculator')")
+    await connection.execute(
+        "INSERT INTO carbon_reports (unit_id, year, kind) VALUES (1, 2025, 'calculator')"
+    )
 
     await downgrade(empty_database, "base")
 
@@ -147,20 +163,28 @@ async def test_tables_that_are_missing_are_added_to_those_that_are_there(empty_d
 
 async def test_a_table_that_lacks_a_column_is_refused_by_name(empty_database, connection):
     await connection.execute("CREATE TABLE carbon_reports (id int PRIMARY KEY, year int)")
-    with pytest.raises(IncompatibleDatabase, match="carbon_reports exists, but has no column kind, unit_id"):
+    with pytest.raises(
+        IncompatibleDatabase, match="carbon_reports exists, but has no column kind, unit_id"
+    ):
         await upgrade(empty_database)
     assert await connection.fetchval("SELECT to_regclass('units')") is None
 
 
-async def test_what_an_interrupted_build_left_is_dropped_and_built_again(empty_database, connection):
+async def test_what_an_interrupted_build_left_is_dropped_and_built_again(
+    empty_database, connection
+):
     await connection.execute(OLDER)
     await upgrade(empty_database, "0001")
     with pytest.raises(asyncpg.UniqueViolationError):
-        await connection.execute("CREATE UNIQUE INDEX CONCURRENTLY uploads_entries_by_scope ON data_entries (year)")
+        await connection.execute(
+            "CREATE UNIQUE INDEX CONCURRENTLY uploads_entries_by_scope ON data_entries (year)"
+        )
 
     await upgrade(empty_database)
 
-    rebuilt = await connection.fetchval("SELECT pg_get_indexdef('uploads_entries_by_scope'::regclass)")
+    rebuilt = await connection.fetchval(
+        "SELECT pg_get_indexdef('uploads_entries_by_scope'::regclass)"
+    )
     assert rebuilt.endswith("(carbon_report_module_id, data_entry_type_id, source)")
     assert "uploads_entries_by_scope" in await _our_indexes(connection)
 

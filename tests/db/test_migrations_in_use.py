@@ -39,7 +39,9 @@ async def test_the_wait_for_another_process_is_bounded(empty_database, connectio
         await upgrade(empty_database, wait=0.1)
 
 
-async def test_a_table_in_use_is_waited_for_without_holding_up_its_readers(empty_database, connection):
+async def test_a_table_in_use_is_waited_for_without_holding_up_its_readers(
+    empty_database, connection
+):
     reader = await asyncpg.connect(empty_database, server_settings={"lock_timeout": "2500"})
     said: list[str] = []
     async with connection.transaction():
@@ -68,7 +70,11 @@ async def test_a_build_that_outlives_its_process_is_waited_for_and_kept(empty_da
     async with old.transaction(isolation="repeatable_read"):  # the build waits for its end
         await old.execute("SELECT 1 FROM units")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service", "migrate", env=os.environ | {"UPLOADS_DATABASE__URL": empty_database}
+            sys.executable,
+            "-m",
+            "service",
+            "migrate",
+            env=os.environ | {"UPLOADS_DATABASE__URL": empty_database},
         )
         await until(lambda: _building(connection), within=30, what="the index is being built")
         process.kill()

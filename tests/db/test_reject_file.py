@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, Event, Jobs, bad_purchase, codes, purchase
+from tests.support.jobs import (
+    API_PER_YEAR,
+    CSV_PER_YEAR,
+    Event,
+    Jobs,
+    bad_purchase,
+    codes,
+    purchase,
+)
 from tests.support.university import PHYSICS, UNKNOWN
 
 HEADER = "unit_institutional_id,fte,note"
@@ -21,13 +29,29 @@ async def test_an_error_quotes_40_characters_of_a_cell_at_most(jobs: Jobs) -> No
 
 
 async def test_the_reject_file_holds_the_bad_rows_as_they_were(jobs: Jobs) -> None:
-    content = (
-        f'note,unit_institutional_id,colour,fte\n ok ,physics,red,1\n" a, ""b"" ",physics,,"0,5",surplus\né,{UNKNOWN}\n'
-    )
+    content = f'note,unit_institutional_id,colour,fte\n ok ,physics,red,1\n" a, ""b"" ",physics,,"0,5",surplus\né,{UNKNOWN}\n'
     event = await run(jobs, content, job_id=7)
     header, comma, unknown = jobs.rejects(event)
-    assert header == ["row", "column", "code", "message", "note", "unit_institutional_id", "colour", "fte"]
-    assert comma[:3] + comma[4:] == ["2", "fte", "decimal_comma", ' a, "b" ', "physics", "", "0,5", "surplus"]
+    assert header == [
+        "row",
+        "column",
+        "code",
+        "message",
+        "note",
+        "unit_institutional_id",
+        "colour",
+        "fte",
+    ]
+    assert comma[:3] + comma[4:] == [
+        "2",
+        "fte",
+        "decimal_comma",
+        ' a, "b" ',
+        "physics",
+        "",
+        "0,5",
+        "surplus",
+    ]
     assert unknown[:3] + unknown[4:] == ["3", "unit_institutional_id", "unknown_unit", "é", UNKNOWN]
     assert [comma[3], unknown[3]] == [error["message"] for error in event["row_errors"]]
 

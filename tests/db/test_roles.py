@@ -76,7 +76,9 @@ async def test_the_worker_can_do_its_work(worker, statement):
 
 async def test_the_worker_can_copy_rows_in(worker):
     await worker.copy_records_to_table(
-        "data_entries", records=[(66, 1, "{}")], columns=("data_entry_type_id", "carbon_report_module_id", "data")
+        "data_entries",
+        records=[(66, 1, "{}")],
+        columns=("data_entry_type_id", "carbon_report_module_id", "data"),
     )
     assert await worker.fetchval("SELECT count(*) FROM data_entries") == 2
 

@@ -2,12 +2,21 @@
 
 import pytest
 
-from service.domain.model import SOURCES, ProviderType
-from tests.support.jobs import API_PER_YEAR, CSV_PER_YEAR, EXTERNAL, FACTORS, Jobs, bad_purchase, purchase, purchases
+from service.domain.provider_types import ProviderType
+from tests.support.jobs import (
+    API_PER_YEAR,
+    CSV_PER_YEAR,
+    EXTERNAL,
+    FACTORS,
+    Jobs,
+    bad_purchase,
+    purchase,
+    purchases,
+)
 from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, University
 
 every_kind = pytest.mark.parametrize("kind", [CSV_PER_YEAR, API_PER_YEAR, EXTERNAL])
-SOURCE = SOURCES[CSV_PER_YEAR]
+SOURCE = CSV_PER_YEAR.source
 FUEL = [{"name": "gas", "unit": "kWh", "ef_kg_co2eq_per_unit": "1"}]
 
 
@@ -65,17 +74,23 @@ async def test_a_superseded_job_supersedes_nobody(university: University, jobs: 
     assert await university.names(PHYSICS, SOURCE) == ["oldest"]
 
 
-@pytest.mark.parametrize(("based_on", "outcome"), [(5, "succeeded"), (6, "succeeded"), (4, "superseded")])
+@pytest.mark.parametrize(
+    ("based_on", "outcome"), [(5, "succeeded"), (6, "succeeded"), (4, "superseded")]
+)
 async def test_an_edited_job_applies_only_where_nothing_newer_than_its_base_is(
     university: University, jobs: Jobs, based_on: int, outcome: str
 ) -> None:
     await jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "base")], job_id=5)
     event = await jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "edited")], job_id=9, based_on=based_on)
     assert event["outcome"] == outcome
-    assert await university.names(PHYSICS, SOURCE) == ["edited" if outcome == "succeeded" else "base"]
+    assert await university.names(PHYSICS, SOURCE) == [
+        "edited" if outcome == "succeeded" else "base"
+    ]
 
 
-async def test_an_edited_job_names_the_job_that_came_between(university: University, jobs: Jobs) -> None:
+async def test_an_edited_job_names_the_job_that_came_between(
+    university: University, jobs: Jobs
+) -> None:
     await jobs.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=3)
     await jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=5)
     before = await university.entries()
@@ -92,7 +107,11 @@ async def test_a_base_does_not_help_an_older_job(jobs: Jobs) -> None:
 
 async def test_an_edited_factors_job_follows_the_same_rule(jobs: Jobs) -> None:
     await jobs.run(FACTORS, FUEL, job_id=5, data_entry_type="energy_combustion")
-    fenced = await jobs.run(FACTORS, FUEL, job_id=8, based_on=4, data_entry_type="energy_combustion")
-    applied = await jobs.run(FACTORS, FUEL, job_id=9, based_on=5, data_entry_type="energy_combustion")
+    fenced = await jobs.run(
+        FACTORS, FUEL, job_id=8, based_on=4, data_entry_type="energy_combustion"
+    )
+    applied = await jobs.run(
+        FACTORS, FUEL, job_id=9, based_on=5, data_entry_type="energy_combustion"
+    )
     assert (fenced["outcome"], fenced["superseded_by"]) == ("superseded", 5)
     assert applied["outcome"] == "succeeded"

@@ -34,10 +34,14 @@ class Reporter:
 
 def main(names: list[str]) -> int:
     started, reporter = time.monotonic(), Reporter(names)
-    pytest.main([str(HERE), "--faults=full", "-v", "--tb=short", "--show-capture=no"], plugins=[reporter])
+    pytest.main(
+        [str(HERE), "--faults=full", "-v", "--tb=short", "--show-capture=no"], plugins=[reporter]
+    )
     report = reporter.report
     if names:
-        report.faults = {name: measured for name, measured in report.faults.items() if name in names}
+        report.faults = {
+            name: measured for name, measured in report.faults.items() if name in names
+        }
     else:
         write(report)
     print(f"\n{report.as_text()}\n\n{(time.monotonic() - started) / 60:.1f} minutes")  # noqa: T201

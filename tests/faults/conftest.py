@@ -31,7 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not _is_full(config):
-        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("full")])
+        config.hook.pytest_deselected(
+            items=[item for item in items if item.get_closest_marker("full")]
+        )
         items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
@@ -49,7 +51,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
         return outcome
     if outcome.failed:
         told = str(getattr(outcome.longrepr, "reprcrash", outcome.longrepr)).strip().splitlines()
-        measured.failed.append(f"{item.name}: {told[0].rpartition(': ')[2] if told else outcome.when}")
+        measured.failed.append(
+            f"{item.name}: {told[0].rpartition(': ')[2] if told else outcome.when}"
+        )
     elif outcome.skipped:
         measured.skipped.append(str(outcome.longrepr[2]).removeprefix("Skipped: "))
     elif outcome.when == "call" and not item.get_closest_marker("fault"):
@@ -81,7 +85,9 @@ def scale(request: pytest.FixtureRequest) -> Callable[[T, T], T]:
 
 
 @pytest.fixture
-def open_trial(postgres: Postgres, migrated_template: str, real_kafka: Kafka, tmp_path: Path) -> OpenTrial:
+def open_trial(
+    postgres: Postgres, migrated_template: str, real_kafka: Kafka, tmp_path: Path
+) -> OpenTrial:
     """Opens trials on the run's PostgreSQL and Kafka, each with a database and topics of its own."""
 
     @asynccontextmanager

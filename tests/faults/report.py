@@ -56,7 +56,9 @@ class Measured:
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def round(self, findings: Findings | None = None, *, seconds: float | None = None, times: int = 1) -> None:
+    def round(
+        self, findings: Findings | None = None, *, seconds: float | None = None, times: int = 1
+    ) -> None:
         """Note a round, and fail the test where the oracle found anything."""
         self.rounds += times
         if seconds is not None:
@@ -78,7 +80,9 @@ class Measured:
 class Report:
     """A line for each fault, in their order."""
 
-    faults: dict[str, Measured] = field(default_factory=lambda: {name: Measured() for name in FAULTS})
+    faults: dict[str, Measured] = field(
+        default_factory=lambda: {name: Measured() for name in FAULTS}
+    )
 
     @property
     def all_held(self) -> bool:
@@ -93,7 +97,10 @@ class Report:
         """The table for a terminal, and the reasons of what did not hold."""
         rows = self.cells()
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
         return "\n".join(lines + self._reasons())
 
     def as_markdown(self) -> str:

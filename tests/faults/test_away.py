@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.demo.postgres import EmbeddedPostgres
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.settings import RetrySettings
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
@@ -37,7 +37,9 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
     scale: Scale,
 ) -> None:
     patience = RetrySettings().model_dump()  # as in production: the pauses are what is tried here
-    opened = Trial.open(own_database, real_kafka.bootstrap_servers, tmp_path, topic_prefix, retry=patience)
+    opened = Trial.open(
+        own_database, real_kafka.bootstrap_servers, tmp_path, topic_prefix, retry=patience
+    )
     async with opened as trial:
         with trial.working() as worker:
             await worker.ready()
@@ -46,11 +48,15 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
             async with _always_live(worker):
                 own_postgres.kill()
                 await trial.send(*trial.load.uploads(int(scale(30, 500))))
-                await until(lambda: _is_unready(worker), within=UNREADY_WITHIN, what="the worker is unready")
+                await until(
+                    lambda: _is_unready(worker), within=UNREADY_WITHIN, what="the worker is unready"
+                )
                 await asyncio.sleep(scale(6, 300))  # the fault itself
                 before = await _back(own_postgres, trial)
                 returned = time.monotonic()
-                await until(lambda: _is_above(trial, before), within=WORKING_WITHIN, what="a job has ended")
+                await until(
+                    lambda: _is_above(trial, before), within=WORKING_WITHIN, what="a job has ended"
+                )
                 seconds = time.monotonic() - returned
                 await trial.drained(within=120)
             assert worker.exit_code is None

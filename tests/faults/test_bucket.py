@@ -23,8 +23,12 @@ def store(request: pytest.FixtureRequest, endpoint: str) -> FileStore:
     return FileStore.of(s3_settings(endpoint, request.param))
 
 
-@pytest.mark.parametrize("name", ["a.csv", "2025/Geräte für Zürich.csv", "a#b?c%41+d&e=f.csv", "%2e%2e/a.csv"])
-async def test_what_was_written_is_fetched_again(name: str, store: FileStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["a.csv", "2025/Geräte für Zürich.csv", "a#b?c%41+d&e=f.csv", "%2e%2e/a.csv"]
+)
+async def test_what_was_written_is_fetched_again(
+    name: str, store: FileStore, tmp_path: Path
+) -> None:
     (tmp_path / "source").write_bytes(CSV)
     url = store.url_under_root(name)
     await store.write(url, tmp_path / "source")
@@ -34,7 +38,9 @@ async def test_what_was_written_is_fetched_again(name: str, store: FileStore, tm
 async def test_a_file_of_several_parts_is_stored_whole(store: FileStore, tmp_path: Path) -> None:
     data = CSV * (12 * 2**20 // len(CSV))
     (tmp_path / "source").write_bytes(data)
-    url = store.sibling_url(store.resolve(store.url_under_root("2025/a b.csv")), ".8123.rejected.csv")
+    url = store.sibling_url(
+        store.resolve(store.url_under_root("2025/a b.csv")), ".8123.rejected.csv"
+    )
     await store.write(url, tmp_path / "source")
     assert await fetched(claim(url, data), store, tmp_path) == data
 

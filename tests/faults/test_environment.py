@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from service.db.migrate import upgrade
 from service.demo.postgres import EmbeddedPostgres
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.parts import Kafka
@@ -81,7 +81,11 @@ async def _breaks_and_mends(
     """The breaker opens at the first job, nothing is parked, and everything goes on by itself."""
     await breaks()
     await trial.send(*trial.load.uploads(20))
-    await until(lambda: "breaker_opened" in worker.log.read_text(), within=OPEN_WITHIN, what="the breaker is open")
+    await until(
+        lambda: "breaker_opened" in worker.log.read_text(),
+        within=OPEN_WITHIN,
+        what="the breaker is open",
+    )
     for _ in range(10):
         assert await worker.health("ready") == 503
         assert await worker.health("live") == 200
@@ -107,7 +111,9 @@ async def _as_a_small_role(trial: Trial, *, password: str) -> AsyncIterator[Any]
     address = urlsplit(trial.settings.database.url.get_secret_value())
     login = f"login_{trial.client.topics.prefix}"
     await trial.university.execute(ROLES)
-    await trial.university.execute(f"CREATE ROLE {login} LOGIN PASSWORD '{password}' IN ROLE uploads_worker")
+    await trial.university.execute(
+        f"CREATE ROLE {login} LOGIN PASSWORD '{password}' IN ROLE uploads_worker"
+    )
     url = address._replace(netloc=f"{login}:{password}@{address.hostname}:{address.port}").geturl()
     database = trial.settings.database.model_copy(update={"url": SecretStr(url)})
     try:
@@ -147,7 +153,9 @@ async def test_a_full_disk_opens_the_breaker(
     settings = {"min_wal_size": "32MB", "max_wal_size": "48MB"}
     with EmbeddedPostgres(small_disk / "server", fast=True, settings=settings) as server:
         await upgrade(server.url)
-        async with Trial.open(server.url, real_kafka.bootstrap_servers, tmp_path / "t", topic_prefix) as trial:
+        async with Trial.open(
+            server.url, real_kafka.bootstrap_servers, tmp_path / "t", topic_prefix
+        ) as trial:
             with trial.working() as worker:
                 await worker.ready()
                 await _breaks_and_mends(trial, worker, measured, fills, mends)
@@ -170,24 +178,36 @@ async def test_planted_secrets_are_told_nowhere(open_trial: OpenTrial, measured:
         "storage": {"s3_access_key_id": "key", "s3_secret_access_key": SECRETS["STORE"]},
         "log": {"level": "DEBUG"},
     }
-    async with open_trial(**hidden) as trial, _as_a_small_role(trial, password=SECRETS["DSN"]) as settings:
+    async with (
+        open_trial(**hidden) as trial,
+        _as_a_small_role(trial, password=SECRETS["DSN"]) as settings,
+    ):
         await _send_secrets(trial)
         with trial.working(settings=settings) as worker:
             await worker.ready()
             await trial.drained(within=60)
             told = {"log": worker.log.read_text()}
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{worker.port}", timeout=20) as http:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{worker.port}", timeout=20
+            ) as http:
                 for page in ("status", "metrics/", "health/ready"):
                     told[page] = (await http.get(f"/{page}")).text
             await _lock_out(trial, worker)
             told["log of a worker that is refused"] = worker.log.read_text()
         await trial.client.read()
         for record in trial.client.records:
-            told[f"headers of {record.topic}"] = told.get(f"headers of {record.topic}", "") + str(record.headers)
-        told["table"] = str(await trial.scalar(text("SELECT json_agg(dead_letters) FROM dead_letters")))
+            told[f"headers of {record.topic}"] = told.get(f"headers of {record.topic}", "") + str(
+                record.headers
+            )
+        told["table"] = str(
+            await trial.scalar(text("SELECT json_agg(dead_letters) FROM dead_letters"))
+        )
         assert await trial.parked() == 5
     leaks = [
-        f"{name} in the {place}" for name, secret in SECRETS.items() for place, said in told.items() if secret in said
+        f"{name} in the {place}"
+        for name, secret in SECRETS.items()
+        for place, said in told.items()
+        if secret in said
     ]
     measured.round(times=len(SECRETS))
     measured.parked += 5
@@ -228,6 +248,10 @@ async def _lock_out(trial: Trial, worker: Process) -> None:
     """Let the database refuse the worker's login, whose address has the password."""
     login = f"login_{trial.client.topics.prefix}"
     await trial.university.execute(f"ALTER ROLE {login} NOLOGIN")
-    await trial.university.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'")
+    await trial.university.execute(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'"
+    )
     await trial.send(trial.load.upload(CSV_PER_YEAR))
-    await until(lambda: "breaker_opened" in worker.log.read_text(), within=20, what="the login is refused")
+    await until(
+        lambda: "breaker_opened" in worker.log.read_text(), within=20, what="the login is refused"
+    )

@@ -46,7 +46,9 @@ async def test_the_size_of_an_object_is_that_in_the_bucket(tmp_path: Path) -> No
         await store.size(store.resolve(store.url_under_root("Geräte.csv")))
 
 
-async def test_the_size_at_an_https_host_is_what_it_announces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_size_at_an_https_host_is_what_it_announces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pem = certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with http_source(serving(pem)) as host:

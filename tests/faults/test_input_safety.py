@@ -28,29 +28,39 @@ def spools(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../outside.csv"])
-async def test_a_symbolic_link_out_of_the_root_is_refused(target: str, tmp_path: Path, spools: Path) -> None:
+async def test_a_symbolic_link_out_of_the_root_is_refused(
+    target: str, tmp_path: Path, spools: Path
+) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "outside.csv").write_bytes(CSV)
     (root / "link.csv").symlink_to(target)
     store = local_store(root)
-    assert isinstance(await error_of(claim(store.url_under_root("link.csv")), store, spools), UrlRefused)
+    assert isinstance(
+        await error_of(claim(store.url_under_root("link.csv")), store, spools), UrlRefused
+    )
 
 
-async def test_a_linked_folder_out_of_the_root_is_neither_read_nor_written(tmp_path: Path, spools: Path) -> None:
+async def test_a_linked_folder_out_of_the_root_is_neither_read_nor_written(
+    tmp_path: Path, spools: Path
+) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()
     outside.mkdir()
     (outside / "a.csv").write_bytes(CSV)
     (root / "folder").symlink_to(outside)
     store = local_store(root)
-    assert isinstance(await error_of(claim(store.url_under_root("folder/a.csv")), store, spools), UrlRefused)
+    assert isinstance(
+        await error_of(claim(store.url_under_root("folder/a.csv")), store, spools), UrlRefused
+    )
     with pytest.raises(UrlRefused):
         await store.write(store.url_under_root("folder/b.csv"), outside / "a.csv")
     assert listing(outside) == ["a.csv"]
 
 
-async def test_links_within_the_root_and_a_linked_root_are_fine(tmp_path: Path, spools: Path) -> None:
+async def test_links_within_the_root_and_a_linked_root_are_fine(
+    tmp_path: Path, spools: Path
+) -> None:
     real = tmp_path / "real"
     real.mkdir()
     (real / "a.csv").write_bytes(CSV)
@@ -64,7 +74,9 @@ async def test_links_within_the_root_and_a_linked_root_are_fine(tmp_path: Path, 
 async def test_a_link_to_itself_is_a_file_that_is_gone(tmp_path: Path, spools: Path) -> None:
     (tmp_path / "loop.csv").symlink_to("loop.csv")
     store = local_store(tmp_path)
-    assert isinstance(await error_of(claim(store.url_under_root("loop.csv")), store, spools), FileGone)
+    assert isinstance(
+        await error_of(claim(store.url_under_root("loop.csv")), store, spools), FileGone
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,8 +95,12 @@ async def test_a_link_to_itself_is_a_file_that_is_gone(tmp_path: Path, spools: P
         f"postgresql://user:{SECRET}@db/uploads",
     ],
 )
-async def test_a_secret_in_a_refused_url_is_never_repeated(url: str, tmp_path: Path, spools: Path) -> None:
-    store = FileStore.of(StorageSettings(root=f"file://{tmp_path}", https_hosts=("files.example.org",)))
+async def test_a_secret_in_a_refused_url_is_never_repeated(
+    url: str, tmp_path: Path, spools: Path
+) -> None:
+    store = FileStore.of(
+        StorageSettings(root=f"file://{tmp_path}", https_hosts=("files.example.org",))
+    )
     error = await error_of(claim(url), store, spools)
     assert isinstance(error, UrlRefused)
     assert SECRET not in "".join(traceback.format_exception(error))
@@ -135,13 +151,17 @@ def test_a_decompression_bomb_is_refused_in_bounded_memory(encoding: str, tmp_pa
     (tmp_path / "a.csv").write_bytes(b"".join(made["bomb"]()))
     here = Path(__file__).parents[2]
     command = (sys.executable, "-c", FETCH, str(tmp_path), encoding)
-    done = subprocess.run(command, cwd=here, check=True, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=here, check=True, capture_output=True, text=True, timeout=120
+    )
     grown_kib = int(done.stdout)
     assert grown_kib < 64 * 1024
     assert listing(tmp_path) == ["a.csv"]
 
 
-async def test_a_bomb_is_refused_by_its_ratio_before_it_fills_the_disk(tmp_path: Path, spools: Path) -> None:
+async def test_a_bomb_is_refused_by_its_ratio_before_it_fills_the_disk(
+    tmp_path: Path, spools: Path
+) -> None:
     stored = gzip.compress(bytes(50 * 2**20))
     (tmp_path / "a.csv").write_bytes(stored)
     store = local_store(tmp_path)
@@ -151,7 +171,9 @@ async def test_a_bomb_is_refused_by_its_ratio_before_it_fills_the_disk(tmp_path:
     assert str(200 * len(stored)) in error.message
 
 
-async def test_the_event_loop_goes_on_while_a_large_file_is_unpacked(tmp_path: Path, spools: Path) -> None:
+async def test_the_event_loop_goes_on_while_a_large_file_is_unpacked(
+    tmp_path: Path, spools: Path
+) -> None:
     data = b"Pipette,Supplier,12.5,chf\n" * 4_000_000  # 100 MiB that come in a single chunk
     stored = gzip.compress(data)
     assert len(stored) < 2**20

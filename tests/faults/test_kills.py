@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from service.crash import POINTS
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.load import Upload
@@ -46,9 +46,13 @@ async def _killed_at(point: str, draw: Random, trial: Trial, measured: Measured)
     """Seconds to be back at work, with three jobs of several chunks on the same scopes and poison before each."""
     for _ in range(3):
         await trial.send_value(CSV_PER_YEAR, b"{", key=b"one partition")
-        await trial.send(trial.load.upload(CSV_PER_YEAR, type_id=60, rows=600), key=b"one partition")
+        await trial.send(
+            trial.load.upload(CSV_PER_YEAR, type_id=60, rows=600), key=b"one partition"
+        )
     with trial.working(crash_at=f"{point}:{draw.randint(1, 3)}") as worker:
-        await until(lambda: worker.exit_code is not None, within=30, what=f"the worker is dead at {point}")
+        await until(
+            lambda: worker.exit_code is not None, within=30, what=f"the worker is dead at {point}"
+        )
         assert worker.exit_code == -signal.SIGKILL, trial.tail()
     died, before = time.monotonic(), await trial.settled()
     with trial.working():
@@ -87,7 +91,9 @@ async def test_random_kills_under_load_lose_and_double_nothing(
         measured.round(await trial.examine(), seconds=seconds, times=kills)
 
 
-async def _send_slowly(trial: Trial, deliveries: list[tuple[Upload, bytes]], lasting: float) -> None:
+async def _send_slowly(
+    trial: Trial, deliveries: list[tuple[Upload, bytes]], lasting: float
+) -> None:
     for upload, key in deliveries:
         await trial.send(upload, key=key)
         await asyncio.sleep(lasting / len(deliveries))
@@ -100,7 +106,11 @@ async def _kill_at_random(trial: Trial, workers: list[Process], lasting: float) 
         await asyncio.sleep(draw.uniform(2, 9))
         worker = draw.choice(workers)
         worker.send(draw.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
-        await until(lambda worker=worker: worker.exit_code is not None, within=40, what="the worker has ended")
+        await until(
+            lambda worker=worker: worker.exit_code is not None,
+            within=40,
+            what="the worker has ended",
+        )
         worker.start()
         kills += 1
     return kills

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy import text
 
 from service.dead_letters.guard import resume_parking
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.kafka.connection import connection_options
 from service.kafka.topic_admin import RECORD_BYTES
 from tests.faults.report import Measured
@@ -38,7 +38,9 @@ async def test_an_id_with_other_content_is_a_conflict_and_a_repeat_is_none(
     async with running(trial.settings), running(trial.settings):
         await trial.send(*uploads)
         for upload in repeats:
-            await trial.send_value(upload.provider_type, upload.message, partition=draw.randrange(PARTITIONS))
+            await trial.send_value(
+                upload.provider_type, upload.message, partition=draw.randrange(PARTITIONS)
+            )
         await trial.drained(within=120)
         for upload in conflicting:
             await trial.send_value(upload.provider_type, trial.load.conflicting(upload))
@@ -59,7 +61,11 @@ async def test_nothing_but_poison_stops_at_the_guard_and_drops_nothing(
     with trial.working() as worker:
         for allowed in range(GUARD, poison + GUARD, GUARD):
             parked = min(allowed, poison)
-            await until(lambda parked=parked: _has_parked(trial, parked), within=30, what=f"{parked} are parked")
+            await until(
+                lambda parked=parked: _has_parked(trial, parked),
+                within=30,
+                what=f"{parked} are parked",
+            )
             if parked < poison:
                 await _stops(trial, worker, parked)
                 await resume_parking(trial.university.engine, by="a person")
@@ -102,23 +108,33 @@ async def test_one_percent_of_poison_is_parked_and_the_rest_is_done(
 
 
 @pytest.mark.fault("F10")
-async def test_a_dead_letter_topic_that_refuses_holds_the_offset(trial: Trial, measured: Measured) -> None:
+async def test_a_dead_letter_topic_that_refuses_holds_the_offset(
+    trial: Trial, measured: Measured
+) -> None:
     await _limit(trial, trial.client.topics.dead_letter, 100)
     await trial.send_value(CSV_PER_YEAR, b"poison" * 100, key=b"one partition")
     await trial.send(trial.load.upload(CSV_PER_YEAR), key=b"one partition")
-    await _held_until(trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**21))
+    await _held_until(
+        trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**21)
+    )
 
 
 @pytest.mark.full
 @pytest.mark.fault("F10")
-async def test_a_record_too_large_for_the_dead_letter_topic_is_held(trial: Trial, measured: Measured) -> None:
+async def test_a_record_too_large_for_the_dead_letter_topic_is_held(
+    trial: Trial, measured: Measured
+) -> None:
     await _limit(trial, trial.client.topics.job_topic(CSV_PER_YEAR), 2**22)
     await trial.send_value(CSV_PER_YEAR, b"x" * (2**21 + 2**19), key=b"one partition")
     await trial.send(trial.load.upload(CSV_PER_YEAR), key=b"one partition")
-    await _held_until(trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**22))
+    await _held_until(
+        trial, measured, mend=lambda: _limit(trial, trial.client.topics.dead_letter, 2**22)
+    )
 
 
-async def _held_until(trial: Trial, measured: Measured, *, mend: Callable[[], Awaitable[None]]) -> None:
+async def _held_until(
+    trial: Trial, measured: Measured, *, mend: Callable[[], Awaitable[None]]
+) -> None:
     """Nothing moves and the worker is unready, until it is mended; then there is one dead letter, and work goes on."""
     with trial.working() as worker:
         await until(lambda: _says(worker, "breaker_opened"), within=30, what="the breaker is open")
@@ -178,11 +194,18 @@ NOTHING = {
     ),
     "an id beyond all bounds": b'{"job_id": 1e400, "year": 2025}',
 }
-HEADERS = [("no text", b"\xff\xfe"), ("nothing", b""), ("dlq-id", b"\xff"), ("dlq-replay-count", b"many")]
+HEADERS = [
+    ("no text", b"\xff\xfe"),
+    ("nothing", b""),
+    ("dlq-id", b"\xff"),
+    ("dlq-replay-count", b"many"),
+]
 
 
 @pytest.mark.fault("F10")
-async def test_the_largest_record_that_a_job_topic_takes_can_be_parked(trial: Trial, measured: Measured) -> None:
+async def test_the_largest_record_that_a_job_topic_takes_can_be_parked(
+    trial: Trial, measured: Measured
+) -> None:
     await trial.send_value(CSV_PER_YEAR, b"x" * (RECORD_BYTES - 200), key=b"one partition")
     async with running(trial.settings):
         await trial.drained(within=30)

@@ -47,7 +47,9 @@ async def send(servers: str, topic: str, *values: bytes) -> None:
             await producer.send_and_wait(topic, value, key=b"key", headers=[("name", b"value")])
 
 
-async def receive(servers: str, topic: str, count: int, session_timeout_ms: int = 6_000) -> list[bytes | None]:
+async def receive(
+    servers: str, topic: str, count: int, session_timeout_ms: int = 6_000
+) -> list[bytes | None]:
     """The next messages of a group, committed one by one."""
     consumer = AIOKafkaConsumer(
         topic,
@@ -67,7 +69,9 @@ async def receive(servers: str, topic: str, count: int, session_timeout_ms: int 
     return values
 
 
-async def test_postgres_survives_a_kill_with_what_was_committed(own_postgres: EmbeddedPostgres) -> None:
+async def test_postgres_survives_a_kill_with_what_was_committed(
+    own_postgres: EmbeddedPostgres,
+) -> None:
     await ask(own_postgres.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     own_postgres.kill()
     with pytest.raises(OSError):
@@ -98,7 +102,10 @@ def test_postgres_started_by_root_runs_as_someone_else(own_postgres: EmbeddedPos
 
 
 def test_postgres_that_does_not_start_says_why() -> None:
-    with pytest.raises(StartFailed, match="nonsense"), EmbeddedPostgres(settings={"work_mem": "nonsense"}):
+    with (
+        pytest.raises(StartFailed, match="nonsense"),
+        EmbeddedPostgres(settings={"work_mem": "nonsense"}),
+    ):
         pass
 
 
@@ -138,7 +145,9 @@ async def test_the_mock_broker_ends_with_the_process_that_started_it() -> None:
 
 async def test_a_test_has_databases_of_its_own(database: str, empty_database: str) -> None:
     assert await ask(database, "SELECT count(*) FROM upload_jobs") == 0
-    assert await ask(empty_database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    assert (
+        await ask(empty_database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    )
 
 
 def start_elsewhere(server: str, saying: str) -> subprocess.Popen[str]:
@@ -171,8 +180,12 @@ async def test_kafka_survives_a_kill_with_messages_and_commits(own_kafka: Apache
     assert await receive(servers, "letters", 1) == [b"c"]
 
 
-async def test_kafka_makes_no_topic_that_was_not_asked_for(real_kafka: Kafka, topic_prefix: str) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=real_kafka.bootstrap_servers, request_timeout_ms=500) as producer:
+async def test_kafka_makes_no_topic_that_was_not_asked_for(
+    real_kafka: Kafka, topic_prefix: str
+) -> None:
+    async with AIOKafkaProducer(
+        bootstrap_servers=real_kafka.bootstrap_servers, request_timeout_ms=500
+    ) as producer:
         with pytest.raises(UnknownTopicOrPartitionError):
             await producer.send_and_wait(f"{topic_prefix}.unheard-of", b"a")
 

@@ -14,7 +14,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.load import Upload
@@ -30,7 +30,9 @@ Scale = Callable[[int, int], int]
 
 _CHECKSUM = text("SELECT md5(string_agg(entry::text, ',' ORDER BY id)) FROM data_entries AS entry")
 _STATES = text("SELECT job_id, state FROM dead_letters")
-_ACTIONS = text("SELECT actor, outcome FROM dead_letter_actions WHERE action = 'replay' ORDER BY id")
+_ACTIONS = text(
+    "SELECT actor, outcome FROM dead_letter_actions WHERE action = 'replay' ORDER BY id"
+)
 
 
 @pytest.mark.fault("F5")
@@ -56,7 +58,9 @@ async def test_an_old_dead_letter_changes_nothing_after_a_newer_success(
 
 
 @pytest.mark.fault("F18")
-async def test_two_operators_at_once_send_each_dead_letter_once(open_trial: OpenTrial, measured: Measured) -> None:
+async def test_two_operators_at_once_send_each_dead_letter_once(
+    open_trial: OpenTrial, measured: Measured
+) -> None:
     async with open_trial(retry=GENEROUS) as trial, running(trial.settings):
         letters = await _parked(trial, 15)
         ended = await asyncio.gather(*(_operator(trial, name) for name in ("alice", "bob")))
@@ -64,13 +68,19 @@ async def test_two_operators_at_once_send_each_dead_letter_once(open_trial: Open
         await trial.drained(within=30)
         assert await _deliveries(trial) == 2 * len(letters)
         assert sum(said["sent"] for _, said in ended) == len(letters)
-        sent = [letter for _, outcome in await _actions(trial) for letter in outcome["letters"].get("sent", [])]
+        sent = [
+            letter
+            for _, outcome in await _actions(trial)
+            for letter in outcome["letters"].get("sent", [])
+        ]
         assert len(sent) == len(set(sent)) == len(letters)
         measured.round(await trial.examine(), times=len(letters))
 
 
 @pytest.mark.fault("F18")
-@pytest.mark.parametrize("point", [pytest.param("after_replay_claim", marks=pytest.mark.full), "after_replay_ack"])
+@pytest.mark.parametrize(
+    "point", [pytest.param("after_replay_claim", marks=pytest.mark.full), "after_replay_ack"]
+)
 async def test_an_operator_killed_in_mid_replay_leaves_one_letter_in_doubt_at_most(
     point: str, open_trial: OpenTrial, measured: Measured
 ) -> None:
@@ -79,7 +89,9 @@ async def test_an_operator_killed_in_mid_replay_leaves_one_letter_in_doubt_at_mo
         code, _ = await _operator(trial, "alice", UPLOADS_CRASH_AT=f"{point}:4")
         assert code == -signal.SIGKILL
         unsettled = 5 if point == "after_replay_claim" else 4
-        await until(lambda: _are_unsettled(trial, unsettled), within=30, what="what was sent has ended")
+        await until(
+            lambda: _are_unsettled(trial, unsettled), within=30, what="what was sent has ended"
+        )
         await _an_hour_passes(trial)
         await _operator(trial, "bob")
         await until(lambda: _all_resolved(trial), within=60, what="every letter is resolved")
@@ -96,7 +108,11 @@ async def _parked(trial: Trial, count: int) -> list[Upload]:
         before = await trial.parked()
         with _file_away(upload):
             await trial.send(upload)
-            await until(lambda before=before: _has_parked(trial, before + 1), within=30, what="the letter is parked")
+            await until(
+                lambda before=before: _has_parked(trial, before + 1),
+                within=30,
+                what="the letter is parked",
+            )
         await trial.send(*trial.load.uploads(2, ProviderType.API_MODULE_UNIT_SPECIFIC))
     await trial.drained(within=30)
     return uploads
@@ -122,9 +138,22 @@ async def _has_parked(trial: Trial, count: int) -> bool:
     return await trial.parked() >= count
 
 
-async def _operator(trial: Trial, name: str, *options: str, **variables: str) -> tuple[int, dict[str, Any]]:
+async def _operator(
+    trial: Trial, name: str, *options: str, **variables: str
+) -> tuple[int, dict[str, Any]]:
     """Replay every open letter as a person would; the exit code, and what was said."""
-    command = [sys.executable, "-m", "service", "dead-letters", "replay", "--execute", "--json", "--by", name, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "service",
+        "dead-letters",
+        "replay",
+        "--execute",
+        "--json",
+        "--by",
+        name,
+        *options,
+    ]
     operator = await asyncio.create_subprocess_exec(
         *command,
         env=os.environ | environment(trial.settings) | variables,
@@ -155,4 +184,6 @@ async def _rows(trial: Trial, query: Any) -> list[Any]:
 
 async def _deliveries(trial: Trial) -> int:
     """Records of the topic whose jobs were parked at first: the originals, and what operators sent."""
-    return len(await records_of(trial.settings.kafka, [trial.client.topics.job_topic(CSV_PER_YEAR)]))
+    return len(
+        await records_of(trial.settings.kafka, [trial.client.topics.job_topic(CSV_PER_YEAR)])
+    )

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from service.domain.errors import FileGone, StoreAway, StoreRefuses, UploadError, UrlRefused, WrongSize
+from service.domain.errors import (
+    FileGone,
+    StoreAway,
+    StoreRefuses,
+    UploadError,
+    UrlRefused,
+    WrongSize,
+)
 from service.files.fetch import fetch_file
 from service.files.https import HttpsHosts
 from service.files.store import FileStore
@@ -45,17 +52,26 @@ def store_for(host: HttpSource, root: Path, timeout: float = 20.0) -> FileStore:
     return local_store(root, HttpsHosts((), private=(host.host,), timeout=timeout), timeout)
 
 
-async def test_a_file_is_read_from_an_allowed_https_host(host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_a_file_is_read_from_an_allowed_https_host(
+    host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     data = CSV * 100_000
     url = host.add("/Ger%C3%A4t%201.csv", web.serves(data))
     assert await fetched(claim(url, data), store_for(host, tmp_path), spools) == data
     assert host.requests == ["/Ger%C3%A4t%201.csv"]
 
 
-async def test_an_encoded_body_is_spooled_as_the_claim_says(host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_an_encoded_body_is_spooled_as_the_claim_says(
+    host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     stored = gzip.compress(CSV)
     url = host.add("/a.csv.gz", web.serves(stored))
-    assert await fetched(claim(url, stored, content_encoding="gzip"), store_for(host, tmp_path), spools) == CSV
+    assert (
+        await fetched(
+            claim(url, stored, content_encoding="gzip"), store_for(host, tmp_path), spools
+        )
+        == CSV
+    )
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -71,7 +87,9 @@ async def test_a_redirect_is_refused_and_never_followed(
         assert inside.requests == []
 
 
-@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.1.2.3", "169.254.1.1"])
+@pytest.mark.parametrize(
+    "name", ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.1.2.3", "169.254.1.1"]
+)
 async def test_a_host_at_a_private_address_is_not_connected_to(
     name: str, host: HttpSource, tmp_path: Path, spools: Path
 ) -> None:
@@ -84,7 +102,9 @@ async def test_a_host_at_a_private_address_is_not_connected_to(
     assert host.requests == []
 
 
-async def test_a_host_with_anothers_certificate_is_not_read(host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_a_host_with_anothers_certificate_is_not_read(
+    host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     address = host.host.replace("localhost", "127.0.0.1")
     host.add("/a.csv", web.serves(CSV))
     store = local_store(tmp_path, HttpsHosts((), private=(address,), timeout=5.0))
@@ -108,26 +128,36 @@ async def test_a_host_with_anothers_certificate_is_not_read(host: HttpSource, tm
 async def test_an_https_hosts_answer_never_stops_the_service(
     code: int, kind: type[UploadError], host: HttpSource, tmp_path: Path, spools: Path
 ) -> None:
-    error = await error_of(claim(host.add("/a.csv", web.status(code))), store_for(host, tmp_path), spools)
+    error = await error_of(
+        claim(host.add("/a.csv", web.status(code))), store_for(host, tmp_path), spools
+    )
     assert isinstance(error, kind)
 
 
-async def test_a_source_without_end_is_left_at_the_stated_size(host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_a_source_without_end_is_left_at_the_stated_size(
+    host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     url = host.add("/a.csv", web.never_ends)
     error = await error_of(claim(url, size=3 * 2**20), store_for(host, tmp_path), spools)
     assert isinstance(error, WrongSize)
 
 
 @pytest.mark.parametrize("answer", [web.stalls, web.breaks_off])
-async def test_a_source_that_stops_halfway_is_away(answer: Any, host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_a_source_that_stops_halfway_is_away(
+    answer: Any, host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     data = bytes(2**20)
     url = host.add("/a.csv", answer(data))
     began = time.monotonic()
-    assert isinstance(await error_of(claim(url, data), store_for(host, tmp_path, timeout=0.5), spools), StoreAway)
+    assert isinstance(
+        await error_of(claim(url, data), store_for(host, tmp_path, timeout=0.5), spools), StoreAway
+    )
     assert time.monotonic() - began < 5
 
 
-async def test_a_source_that_trickles_is_away(host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_a_source_that_trickles_is_away(
+    host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     url = host.add("/a.csv", web.trickles)
     began = time.monotonic()
     error = await error_of(claim(url, size=2**20), store_for(host, tmp_path, timeout=0.5), spools)
@@ -136,7 +166,9 @@ async def test_a_source_that_trickles_is_away(host: HttpSource, tmp_path: Path, 
     assert time.monotonic() - began < 5
 
 
-async def test_a_cancelled_fetch_leaves_no_spool(host: HttpSource, tmp_path: Path, spools: Path) -> None:
+async def test_a_cancelled_fetch_leaves_no_spool(
+    host: HttpSource, tmp_path: Path, spools: Path
+) -> None:
     data = bytes(8 * 2**20)
     url = host.add("/a.csv", web.stalls(data))
     began = asyncio.Event()
@@ -174,13 +206,17 @@ async def test_an_object_stores_answer_is_told_by_its_kind(
         assert isinstance(await error_of(claim("s3://uploads/a.csv"), store, spools), kind)
 
 
-@pytest.mark.parametrize("answer", [web.status(503), web.stalls(bytes(2**20)), web.breaks_off(bytes(2**20))])
+@pytest.mark.parametrize(
+    "answer", [web.status(503), web.stalls(bytes(2**20)), web.breaks_off(bytes(2**20))]
+)
 async def test_an_object_store_in_trouble_is_away(answer: Any, spools: Path) -> None:
     with web.http_source() as endpoint:
         endpoint.add("/uploads/a.csv", answer)
         store = FileStore.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
         began = time.monotonic()
-        assert isinstance(await error_of(claim("s3://uploads/a.csv", bytes(2**20)), store, spools), StoreAway)
+        assert isinstance(
+            await error_of(claim("s3://uploads/a.csv", bytes(2**20)), store, spools), StoreAway
+        )
         assert time.monotonic() - began < 10
 
 
@@ -200,7 +236,9 @@ async def test_an_object_stores_trouble_is_named_in_few_words(spools: Path) -> N
         endpoint.add("/uploads/a.csv", web.status(503))
         store = FileStore.of(s3_settings(endpoint.base, "s3://uploads", timeout=1.0))
         error = await error_of(claim("s3://uploads/a.csv"), store, spools)
-        assert error.detail == ("s3://uploads/a.csv: Server returned non-2xx status code: 503 Service Unavailable.")
+        assert error.detail == (
+            "s3://uploads/a.csv: Server returned non-2xx status code: 503 Service Unavailable."
+        )
 
 
 async def test_an_object_store_that_is_not_there_is_away(spools: Path) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 from sqlalchemy import text
 
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.handlers import subscriptions
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
@@ -59,7 +59,9 @@ async def in_copy(trial: Trial) -> bool:
 async def test_sigterm_in_mid_job_is_bounded_and_loses_nothing(
     grace: float, broker: str, own_kafka: ApacheKafka, open_trial: OpenTrial, measured: Measured
 ) -> None:
-    async with open_trial(bootstrap_servers=own_kafka.bootstrap_servers, shutdown_grace=grace) as trial:
+    async with open_trial(
+        bootstrap_servers=own_kafka.bootstrap_servers, shutdown_grace=grace
+    ) as trial:
         await slow_down(trial, SLOW)
         with trial.working() as worker:
             await worker.ready()
@@ -71,7 +73,9 @@ async def test_sigterm_in_mid_job_is_bounded_and_loses_nothing(
                 own_kafka.kill()
             told = time.monotonic()
             worker.send(signal.SIGTERM)
-            await until(lambda: worker.exit_code is not None, within=grace + 10, what="the worker has ended")
+            await until(
+                lambda: worker.exit_code is not None, within=grace + 10, what="the worker has ended"
+            )
             seconds = time.monotonic() - told
             assert seconds < grace + MARGIN, f"{seconds:.1f} s\n{trial.tail()}"
         ended = await trial.ended()
@@ -85,7 +89,9 @@ async def test_sigterm_in_mid_job_is_bounded_and_loses_nothing(
         elif broker == "up":
             assert worker.exit_code == 0
             assert sum((await trial.client.committed(CSV_PER_YEAR)).values()) == 1
-        await until(lambda: _nobody_sleeps(trial), within=10, what="the server has given up the job")
+        await until(
+            lambda: _nobody_sleeps(trial), within=10, what="the server has given up the job"
+        )
         await hurry(trial)
         returned = time.monotonic()
         with trial.working():

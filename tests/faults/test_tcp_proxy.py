@@ -79,7 +79,9 @@ async def test_a_cut_resets_connections_and_refuses_new_ones_until_mended(proxy:
         assert await ask(line, b"again\n") == b"again\n"
 
 
-async def test_what_is_said_while_frozen_arrives_after_the_thaw(proxy: TcpProxy, echo: Echo) -> None:
+async def test_what_is_said_while_frozen_arrives_after_the_thaw(
+    proxy: TcpProxy, echo: Echo
+) -> None:
     async with call(proxy) as line:
         await ask(line, b"hello\n")
         proxy.freeze()

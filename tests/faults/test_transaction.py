@@ -15,7 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.app import engine_of
-from service.domain.model import Outcome, ProviderType
+from service.domain.model import Outcome
+from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.jobs import Jobs
@@ -64,7 +65,9 @@ async def test_jobs_at_once_on_one_scope_never_mix_and_the_newest_wins(
     drawn, jobs, university = load
     for _ in range(scale(60, 2000)):
         kind, type_id = drawn.random.choice(REPLACING), 60
-        several = [drawn.upload(kind, type_id=type_id, rows=6) for _ in range(drawn.random.randint(2, 4))]
+        several = [
+            drawn.upload(kind, type_id=type_id, rows=6) for _ in range(drawn.random.randint(2, 4))
+        ]
         drawn.random.shuffle(several)
         events = await jobs.run_at_once(*((one.provider_type, one.message) for one in several))
         outcomes = {event["job_id"]: Outcome(event["outcome"]) for event in events}
@@ -78,14 +81,18 @@ async def test_jobs_at_once_on_one_scope_never_mix_and_the_newest_wins(
 def _check_scopes(measured: Measured, applied: list[Upload], scopes: Any) -> None:
     """Every scope holds the rows of the newest applied job that has rows for it."""
     newest: dict[Any, Upload] = {}
-    there = {scope: Counter(entry.data["name"] for entry in entries) for scope, entries in scopes.items()}
+    there = {
+        scope: Counter(entry.data["name"] for entry in entries) for scope, entries in scopes.items()
+    }
     for upload in sorted(applied, key=lambda one: one.job_id):
         newest |= dict.fromkeys(upload.scopes, upload)
     for scope, upload in newest.items():
         expected = Counter(upload.scopes[scope])
         measured.lost += (expected - there.get(scope, Counter())).total()
         measured.doubled += (there.get(scope, Counter()) - expected).total()
-        assert there.get(scope) == expected, f"{scope} holds {there.get(scope)}, expected job {upload.job_id}'s"
+        assert there.get(scope) == expected, (
+            f"{scope} holds {there.get(scope)}, expected job {upload.job_id}'s"
+        )
 
 
 @pytest.mark.fault("F4")
@@ -94,7 +101,12 @@ async def test_jobs_over_the_same_scopes_in_opposite_order_never_deadlock(
 ) -> None:
     drawn, jobs, _ = load
     for _ in range(scale(40, 1250)):
-        orders = [list(UNITS), list(reversed(UNITS)), drawn.random.sample(UNITS, 3), drawn.random.sample(UNITS, 3)]
+        orders = [
+            list(UNITS),
+            list(reversed(UNITS)),
+            drawn.random.sample(UNITS, 3),
+            drawn.random.sample(UNITS, 3),
+        ]
         several = [drawn.upload(API_PER_YEAR, type_id=60, units=order, rows=3) for order in orders]
         await jobs.deliver_at_once(*((one.provider_type, one.message) for one in several))
         measured.round(times=len(several))
@@ -107,7 +119,9 @@ async def test_a_job_cancelled_at_any_await_leaves_no_connection_behind(
     load: Any, engine: AsyncEngine, measured: Measured, scale: Scale
 ) -> None:
     drawn, jobs, university = load
-    await _cancelled_at(10**6, jobs, drawn.upload(CSV_PER_YEAR, rows=400))  # to its end, with no cancel: opens the pool
+    await _cancelled_at(
+        10**6, jobs, drawn.upload(CSV_PER_YEAR, rows=400)
+    )  # to its end, with no cancel: opens the pool
     awaits = 1
     furthest = ended = 0
     rows, next_time = 40, 1500  # so few are read on the event loop, so many in a thread
@@ -117,19 +131,31 @@ async def test_a_job_cancelled_at_any_await_leaves_no_connection_behind(
         awaits, furthest = (awaits + 1 if cancelled else 1), max(awaits, furthest)
         if not cancelled:
             ended, rows, next_time = ended + 1, next_time, rows
-        await until(lambda: engine.pool.checkedout() == 0, within=5, what="every connection is back")  # type: ignore[attr-defined]
+        await until(
+            lambda: engine.pool.checkedout() == 0, within=5, what="every connection is back"
+        )  # type: ignore[attr-defined]
         async with engine.connect() as conn:
-            assert await conn.scalar(_IDLE) == 0, f"idle in transaction after a cancel at await {awaits}"
+            assert await conn.scalar(_IDLE) == 0, (
+                f"idle in transaction after a cancel at await {awaits}"
+            )
         await jobs.deliver(upload.provider_type, upload.message)
-        _check_scopes(measured, [upload], {s: e for s, e in (await university.scopes()).items() if s in upload.scopes})
+        _check_scopes(
+            measured,
+            [upload],
+            {s: e for s, e in (await university.scopes()).items() if s in upload.scopes},
+        )
         measured.round()
     assert furthest > 10, "a job awaits more often than that"
-    assert ended >= 2, "jobs of both sizes were cancelled at their first await, their second, … their last"
+    assert ended >= 2, (
+        "jobs of both sizes were cancelled at their first await, their second, … their last"
+    )
 
 
 async def _cancelled_at(awaits: int, jobs: Jobs, upload: Upload) -> bool:
     """Run a job and cancel it when it awaits for the so-manieth time; False where it ended before."""
-    task: asyncio.Task[Any] = asyncio.create_task(_stopping(jobs.deliver(upload.provider_type, upload.message), awaits))
+    task: asyncio.Task[Any] = asyncio.create_task(
+        _stopping(jobs.deliver(upload.provider_type, upload.message), awaits)
+    )
     try:
         await task
     except asyncio.CancelledError:
@@ -160,7 +186,9 @@ def _stopping(awaited: Any, at: int) -> Generator[Any, None, Any]:
 
 
 @pytest.mark.fault("F17")
-@pytest.mark.parametrize("after", [False, True], ids=["before the server has it", "after the server has it"])
+@pytest.mark.parametrize(
+    "after", [False, True], ids=["before the server has it", "after the server has it"]
+)
 async def test_a_connection_cut_during_commit_is_decided_by_the_ledger(
     after: bool, open_trial: OpenTrial, measured: Measured, scale: Scale
 ) -> None:
@@ -168,7 +196,9 @@ async def test_a_connection_cut_during_commit_is_decided_by_the_ledger(
     async with open_trial(announce=alone) as trial:
         address = urlsplit(trial.settings.database.url.get_secret_value())
         async with TcpProxy(address.hostname or "", address.port or 0) as proxy:
-            behind = address._replace(netloc=address.netloc.replace(f":{address.port}", f":{proxy.port}")).geturl()
+            behind = address._replace(
+                netloc=address.netloc.replace(f":{address.port}", f":{proxy.port}")
+            ).geturl()
             database = trial.settings.database.model_copy(update={"url": SecretStr(behind)})
             async with running(trial.settings.model_copy(update={"database": database})):
                 for _ in range(scale(3, 25)):

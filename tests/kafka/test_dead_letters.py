@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 from sqlalchemy import text
 
 from service.dead_letters.replay import ABANDONED
-from service.domain.model import DataEntrySource, ProviderType
+from service.domain.provider_types import DataEntrySource, ProviderType
 from service.settings import Settings
 from tests.support.command import Ran, finished
 from tests.support.command import uploads as run
@@ -74,17 +74,30 @@ async def sql(university: University, query: str, **values: Any) -> list[Any]:
 
 async def let_pass(university: University, time: timedelta) -> None:
     """Make everything that much older."""
-    await sql(university, "UPDATE dead_letters SET state_at = state_at - CAST(:time AS interval)", time=time)
-    await sql(university, "UPDATE upload_jobs SET started_at = started_at - CAST(:time AS interval)", time=time)
+    await sql(
+        university,
+        "UPDATE dead_letters SET state_at = state_at - CAST(:time AS interval)",
+        time=time,
+    )
+    await sql(
+        university,
+        "UPDATE upload_jobs SET started_at = started_at - CAST(:time AS interval)",
+        time=time,
+    )
 
 
 async def states(university: University) -> list[str]:
     """The state of every letter, in the order in which they were parked."""
-    return [row.state for row in await sql(university, "SELECT state FROM dead_letters ORDER BY parked_at")]
+    return [
+        row.state
+        for row in await sql(university, "SELECT state FROM dead_letters ORDER BY parked_at")
+    ]
 
 
 async def reached(university: University, *wanted: str) -> None:
-    await until(lambda: _are(university, wanted), within=30, what=f"the letters are {', '.join(wanted)}")
+    await until(
+        lambda: _are(university, wanted), within=30, what=f"the letters are {', '.join(wanted)}"
+    )
 
 
 async def _are(university: University, wanted: tuple[str, ...]) -> bool:
@@ -92,7 +105,11 @@ async def _are(university: University, wanted: tuple[str, ...]) -> bool:
 
 
 async def park(
-    kafka: Client, university: University, value: bytes | None, topic: ProviderType = CSV_PER_YEAR, **more: Any
+    kafka: Client,
+    university: University,
+    value: bytes | None,
+    topic: ProviderType = CSV_PER_YEAR,
+    **more: Any,
 ) -> str:
     """Send a message that is poison; the id of the letter that it becomes."""
     before = len(await states(university))
@@ -118,21 +135,32 @@ async def test_a_letter_is_listed_judged_replayed_and_resolved(
     async with client(settings) as kafka, running(settings):
         letter = await park(kafka, university, message, key=b"k")
         listed = (await uploads(settings, "list", "--json")).json
-        assert [(group["code"], group["states"]) for group in listed["groups"]] == [("file_gone", {"open": 1})]
+        assert [(group["code"], group["states"]) for group in listed["groups"]] == [
+            ("file_gone", {"open": 1})
+        ]
         dry = await uploads(settings, "replay", "--id", letter[:8])
         assert "file_gone" in dry.out
         assert "add --execute" in dry.out
         bring_back(file)
         dry = await uploads(settings, "replay", "--json")
-        assert [(one["id"], one["verdict"]) for one in dry.json["letters"]] == [(letter, "would_apply")]
+        assert [(one["id"], one["verdict"]) for one in dry.json["letters"]] == [
+            (letter, "would_apply")
+        ]
         assert await states(university) == ["open"]
         done = await executed(settings, "replay", "--canary=1", "--reason", "the file is back")
         assert (done["sent"], done["stopped"]) == (1, None)
         assert (await kafka.event(1, count=2))["outcome"] == "succeeded"
     assert await states(university) == ["resolved"]
     assert len(await university.scope(PHYSICS, SOURCE)) == 1
-    (action,) = await sql(university, "SELECT actor, action, reason, outcome FROM dead_letter_actions")
-    assert action == ("ann", "replay", "the file is back", {"letters": {"sent": [letter]}, "stopped": None})
+    (action,) = await sql(
+        university, "SELECT actor, action, reason, outcome FROM dead_letter_actions"
+    )
+    assert action == (
+        "ann",
+        "replay",
+        "the file is back",
+        {"letters": {"sent": [letter]}, "stopped": None},
+    )
 
 
 async def test_an_old_letter_replayed_after_a_newer_success_is_settled_and_changes_nothing(
@@ -158,7 +186,9 @@ async def test_a_newer_success_over_the_year_supersedes_an_open_letter(
     message, _ = without_file(jobs, PHYSICS)
     async with client(settings) as kafka, running(settings):
         await park(kafka, university, message)
-        await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS), replace_scope="year"))
+        await kafka.send(
+            CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS), replace_scope="year")
+        )
         await kafka.event(2)
         assert await states(university) == ["superseded"]
         assert (await executed(settings, "replay"))["letters"] == []
@@ -172,7 +202,9 @@ async def test_a_tombstone_and_undecodable_bytes_are_replayed_byte_for_byte(
     async with client(settings) as kafka, running(settings):
         for value, key in originals[:-1]:
             await park(kafka, university, value, key=key, headers=headers)
-        await asyncio.to_thread(produce_nothing, settings, kafka.topics.job_topic(CSV_PER_YEAR), headers)
+        await asyncio.to_thread(
+            produce_nothing, settings, kafka.topics.job_topic(CSV_PER_YEAR), headers
+        )
         await parked(university, 4)
         await executed(settings, "replay", "--force")
         letters = await kafka.dead_letters(8)
@@ -189,7 +221,9 @@ def produce_nothing(settings: Settings, topic: str, headers: list[Any]) -> None:
     assert producer.flush(30) == 0
 
 
-async def test_a_letter_that_comes_back_three_times_is_quarantined(settings: Settings, university: University) -> None:
+async def test_a_letter_that_comes_back_three_times_is_quarantined(
+    settings: Settings, university: University
+) -> None:
     async with client(settings) as kafka, running(settings):
         await park(kafka, university, GARBAGE)
         for count in (2, 3, 4):
@@ -212,7 +246,9 @@ async def test_two_operators_at_once_send_each_letter_once(
             for message, _ in away:
                 await park(kafka, university, message)
         bring_back(*(path for _, path in away))
-        both = await asyncio.gather(executed_or_not(settings, "ann"), executed_or_not(settings, "bob"))
+        both = await asyncio.gather(
+            executed_or_not(settings, "ann"), executed_or_not(settings, "bob")
+        )
         assert sum(ran.json["sent"] for ran in both) == len(away)
         async with running(settings):
             await reached(university, *["resolved"] * len(away))
@@ -237,11 +273,14 @@ async def test_an_operator_who_is_killed_in_mid_replay_leaves_one_letter_in_doub
             for message, _ in away:
                 await park(kafka, university, message)
         bring_back(*(path for _, path in away))
-        killed = await as_process(settings, "replay", "--execute", "--by=ann", UPLOADS_CRASH_AT=f"{point}:2")
+        killed = await as_process(
+            settings, "replay", "--execute", "--by=ann", UPLOADS_CRASH_AT=f"{point}:2"
+        )
         assert killed.exit_code == -signal.SIGKILL
         assert await states(university) == ["sent", "claimed", "open", "open"]
         (action,) = await sql(
-            university, "SELECT actor, outcome, cardinality(dead_letter_ids) FROM dead_letter_actions"
+            university,
+            "SELECT actor, outcome, cardinality(dead_letter_ids) FROM dead_letter_actions",
         )
         assert action == ("ann", None, 4)
         next_one = await executed(settings, "replay")
@@ -265,7 +304,9 @@ async def test_an_operator_who_is_killed_in_mid_replay_leaves_one_letter_in_doub
     assert [row.action for row in actions] == ["replay", "replay", "take-back", "replay"]
 
 
-async def test_a_canary_that_comes_back_stops_the_rest(settings: Settings, university: University, jobs: Jobs) -> None:
+async def test_a_canary_that_comes_back_stops_the_rest(
+    settings: Settings, university: University, jobs: Jobs
+) -> None:
     async with client(settings) as kafka, running(settings):
         for _ in range(3):
             await park(kafka, university, GARBAGE)
@@ -285,12 +326,20 @@ async def test_an_edited_copy_resolves_the_original_when_it_succeeds(
     new.write_text(csv_of([purchase(PHYSICS, "corrected")]))
     async with client(settings) as kafka, running(settings):
         letter = await park(kafka, university, message)
-        held = await uploads(settings, "edit", f"--id={letter}", "--set", "on_row_error=reject", "--execute")
+        held = await uploads(
+            settings, "edit", f"--id={letter}", "--set", "on_row_error=reject", "--execute"
+        )
         assert (held.exit_code, "would come back" in held.out) == (3, True)
         dry = await uploads(settings, "edit", f"--id={letter}", "--file", new, "--json")
-        assert (dry.json["verdict"], dry.json["job_id"], dry.json["message"]["based_on"]) == ("would_apply", None, 1)
+        assert (dry.json["verdict"], dry.json["job_id"], dry.json["message"]["based_on"]) == (
+            "would_apply",
+            None,
+            1,
+        )
         assert await states(university) == ["open"]
-        done = await executed(settings, "edit", f"--id={letter}", "--file", new, "--reason=cut short")
+        done = await executed(
+            settings, "edit", f"--id={letter}", "--file", new, "--reason=cut short"
+        )
         event = await kafka.event(done["job_id"])
     assert event["outcome"] == "succeeded"
     assert await states(university) == ["resolved"]
@@ -298,12 +347,17 @@ async def test_an_edited_copy_resolves_the_original_when_it_succeeds(
     assert (jobs.root / f"edited/{done['job_id']}.csv").read_text() == new.read_text()
 
 
-async def test_a_message_that_is_no_json_cannot_be_edited(settings: Settings, university: University) -> None:
+async def test_a_message_that_is_no_json_cannot_be_edited(
+    settings: Settings, university: University
+) -> None:
     async with client(settings) as kafka, running(settings):
         letter = await park(kafka, university, GARBAGE)
         ran = await uploads(settings, "edit", f"--id={letter}", "--set", "year=2025", "--execute")
     assert ran.exit_code == 2
-    assert "can't be edited; submit the upload again and discard the letter. It is not JSON." in ran.err
+    assert (
+        "can't be edited; submit the upload again and discard the letter. It is not JSON."
+        in ran.err
+    )
     assert await states(university) == ["open"]
 
 
@@ -313,13 +367,26 @@ async def test_a_letter_is_only_ever_sent_to_a_job_topic_of_this_service(
     message, file = without_file(jobs, PHYSICS)
     bring_back(file)
     async with client(settings) as kafka, running(settings):
-        await park(kafka, university, GARBAGE, headers=[("dlq-original-topic", kafka.topics.completed.encode())])
-        await sql(university, "UPDATE dead_letters SET original_topic = :topic", topic=kafka.topics.completed)
+        await park(
+            kafka,
+            university,
+            GARBAGE,
+            headers=[("dlq-original-topic", kafka.topics.completed.encode())],
+        )
+        await sql(
+            university,
+            "UPDATE dead_letters SET original_topic = :topic",
+            topic=kafka.topics.completed,
+        )
         ran = await uploads(settings, "replay", "--force", "--execute", "--json")
         await kafka.send(CSV_PER_YEAR, message)
         await kafka.event(1)
         assert len(kafka.events()) == 1, "nothing but the job's own event"
-    assert (ran.exit_code, ran.json["letters"][0]["verdict"], ran.json["sent"]) == (3, "foreign_topic", 0)
+    assert (ran.exit_code, ran.json["letters"][0]["verdict"], ran.json["sent"]) == (
+        3,
+        "foreign_topic",
+        0,
+    )
 
 
 async def test_show_tells_everything_but_the_value_unless_asked(
@@ -332,10 +399,23 @@ async def test_show_tells_everything_but_the_value_unless_asked(
         letter = await park(kafka, university, message, key=b"\x00", headers=[("trace", b"abc")])
         await executed(settings, "replay", "--force")
         await kafka.dead_letters(2)
-        without, with_ = await uploads(settings, "show", letter[:8]), await uploads(settings, "show", letter, "--value")
+        without, with_ = (
+            await uploads(settings, "show", letter[:8]),
+            await uploads(settings, "show", letter, "--value"),
+        )
         as_json = (await uploads(settings, "show", letter, "--json", "--value")).json
     assert without.exit_code == 0, without.err
-    for said in ("file_gone", "key: b'\\x00'", "trace", "b'abc'", "stack:", "It came back as", "ann", "replay", "sent"):
+    for said in (
+        "file_gone",
+        "key: b'\\x00'",
+        "trace",
+        "b'abc'",
+        "stack:",
+        "It came back as",
+        "ann",
+        "replay",
+        "sent",
+    ):
         assert said in without.out
     assert "submitted_by" not in without.out
     assert '"submitted_by": 77' in with_.out
@@ -343,7 +423,9 @@ async def test_show_tells_everything_but_the_value_unless_asked(
     assert as_json["history"][0]["outcome"]["letters"] == {"sent": [letter]}
 
 
-async def test_an_export_holds_the_bytes(settings: Settings, university: University, tmp_path: Path) -> None:
+async def test_an_export_holds_the_bytes(
+    settings: Settings, university: University, tmp_path: Path
+) -> None:
     out = tmp_path / "letters.jsonl"
     async with client(settings) as kafka, running(settings):
         await park(kafka, university, GARBAGE, key=b"\xff", headers=[("trace", b"\x00")])
@@ -363,7 +445,9 @@ async def test_an_export_holds_the_bytes(settings: Settings, university: Univers
 
 
 async def test_resume_lets_the_guard_park_again(settings: Settings, university: University) -> None:
-    strict = settings.model_copy(update={"retry": settings.retry.model_copy(update={"guard_count": 2})})
+    strict = settings.model_copy(
+        update={"retry": settings.retry.model_copy(update={"guard_count": 2})}
+    )
     async with client(strict) as kafka, running(strict):
         for _ in range(4):
             await kafka.send(CSV_PER_YEAR, GARBAGE, key=b"one partition")

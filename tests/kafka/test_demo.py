@@ -47,7 +47,9 @@ class Run:
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     with tempfile.TemporaryDirectory(prefix="a place with spaces ") as name:
-        Path(name).chmod(0o711)  # PostgreSQL does not run as root, and whom it runs as must get through
+        Path(name).chmod(
+            0o711
+        )  # PostgreSQL does not run as root, and whom it runs as must get through
         place, out, err = Path(name) / "tmp", Path(name) / "out", Path(name) / "err"
         place.mkdir(mode=0o711)
         with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -59,29 +61,56 @@ def run() -> Iterator[Run]:
                 exit_code = demo.wait(60)
             finally:
                 demo.kill()
-        yield Run(out.read_bytes(), err.read_text(), example, exit_code, [path.name for path in place.iterdir()])
+        yield Run(
+            out.read_bytes(),
+            err.read_text(),
+            example,
+            exit_code,
+            [path.name for path in place.iterdir()],
+        )
 
 
 def _start(place: Path, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
     # settings of another installation, which the demo must not heed
-    elsewhere = {"UPLOADS_DATABASE__URL": "postgresql://nobody@192.0.2.1/", "UPLOADS_KAFKA__TOPIC_PREFIX": "elsewhere"}
+    elsewhere = {
+        "UPLOADS_DATABASE__URL": "postgresql://nobody@192.0.2.1/",
+        "UPLOADS_KAFKA__TOPIC_PREFIX": "elsewhere",
+    }
     environment = os.environ | elsewhere | {"TMPDIR": str(place)}
     return subprocess.Popen(
-        [UPLOADS, "demo", "--json", "--keep"], env=environment, cwd=place, stdout=stdout, stderr=stderr
+        [UPLOADS, "demo", "--json", "--keep"],
+        env=environment,
+        cwd=place,
+        stdout=stdout,
+        stderr=stderr,
     )
 
 
 def _run_example(invitation: str) -> subprocess.CompletedProcess[str]:
     """Do what the demo says one may do: set the variables, and submit its example file."""
-    lines = [line for line in invitation.splitlines() if line.startswith("export UPLOADS_") or " submit " in line]
+    lines = [
+        line
+        for line in invitation.splitlines()
+        if line.startswith("export UPLOADS_") or " submit " in line
+    ]
     script = "\n".join(lines[:4]) + " --json"
-    return subprocess.run(["/bin/sh", "-ec", script], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        ["/bin/sh", "-ec", script], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_every_step_ends_as_it_must_and_every_check_holds(run: Run) -> None:
     assert run.story["passed"], run.stderr
     assert [(step["event"]["outcome"], step["passed"]) for step in run.story["steps"]] == [
-        (outcome, True) for outcome in ("partial", "partial", *["succeeded"] * 6, "partial", "superseded", "rejected")
+        (outcome, True)
+        for outcome in (
+            "partial",
+            "partial",
+            *["succeeded"] * 6,
+            "partial",
+            "superseded",
+            "rejected",
+        )
     ]
     assert all(check["holds"] for step in run.story["steps"] for check in step["checks"])
 
@@ -93,7 +122,10 @@ def test_it_takes_less_than_a_minute(run: Run) -> None:
 def test_a_year_replaces_its_own_kind_and_reports_each_wrong_row(run: Run) -> None:
     before, after = run.counts("A year of purchases in one file")
     assert after == before | {"CSV_MODULE_PER_YEAR": 9_992}
-    codes = {error["code"] for error in run.step("A year of purchases in one file")["event"]["row_errors"]}
+    codes = {
+        error["code"]
+        for error in run.step("A year of purchases in one file")["event"]["row_errors"]
+    }
     assert len(codes) == 8
 
 
@@ -109,13 +141,19 @@ def test_a_file_of_one_unit_is_appended(run: Run) -> None:
 
 
 def test_a_message_that_comes_twice_is_answered_with_the_first_event(run: Run) -> None:
-    first, again = run.step("A year of purchases in one file"), run.step("Kafka delivers a message twice")
+    first, again = (
+        run.step("A year of purchases in one file"),
+        run.step("Kafka delivers a message twice"),
+    )
     assert again["event"] == first["event"]
 
 
 def test_what_no_upload_may_touch_is_the_same_at_the_end(run: Run) -> None:
     groups = run.story["untouched"]
-    assert {group["what"] for group in groups} >= {"typed in by hand (USER_MANUAL)", "of unknown origin (NULL)"}
+    assert {group["what"] for group in groups} >= {
+        "typed in by hand (USER_MANUAL)",
+        "of unknown origin (NULL)",
+    }
     assert all(group["same"] and group["rows"] for group in groups)
 
 

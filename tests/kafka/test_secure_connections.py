@@ -36,7 +36,10 @@ class SecureKafka:
 
     def settings(self, protocol: str, **more: Any) -> dict[str, Any]:
         """The Kafka settings of a client that comes in by `protocol`."""
-        said: dict[str, Any] = {"bootstrap_servers": f"127.0.0.1:{self.ports[protocol]}", "security_protocol": protocol}
+        said: dict[str, Any] = {
+            "bootstrap_servers": f"127.0.0.1:{self.ports[protocol]}",
+            "security_protocol": protocol,
+        }
         if protocol.startswith("SASL"):
             said |= {"sasl_username": USER, "sasl_password": PASSWORD}
         if protocol.endswith("SSL"):
@@ -70,8 +73,14 @@ def _broker(keystore: Path) -> Iterator[dict[str, int]]:
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(keystore),
-            **{f"listener.name.{name.lower()}.plain.sasl.jaas.config": f"{PLAIN} {login}" for name in ports},
-            **{f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": f"{SCRAM} required;" for name in ports},
+            **{
+                f"listener.name.{name.lower()}.plain.sasl.jaas.config": f"{PLAIN} {login}"
+                for name in ports
+            },
+            **{
+                f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": f"{SCRAM} required;"
+                for name in ports
+            },
         }
         with kafka:
             yield ports
@@ -88,7 +97,9 @@ WAYS_IN = [
 
 
 @pytest.mark.parametrize(
-    ("protocol", "more"), WAYS_IN, ids=lambda value: value if isinstance(value, str) else "-".join(value.values())
+    ("protocol", "more"),
+    WAYS_IN,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )
 async def test_a_worker_does_a_job_over_a_secured_connection(
     protocol: str,
@@ -99,7 +110,9 @@ async def test_a_worker_does_a_job_over_a_secured_connection(
     jobs: Jobs,
     topic_prefix: str,
 ) -> None:
-    settings = settings_for(database, "", jobs.root, topic_prefix, kafka=secure.settings(protocol, **more))
+    settings = settings_for(
+        database, "", jobs.root, topic_prefix, kafka=secure.settings(protocol, **more)
+    )
     async with client(settings) as kafka, running(settings) as app:
         await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
         assert (await kafka.event(1))["outcome"] == "succeeded"
@@ -112,12 +125,23 @@ async def test_a_worker_does_a_job_over_a_secured_connection(
     ids=["wrong password", "unknown authority"],
 )
 async def test_a_worker_that_is_not_let_in_waits_and_says_so_without_its_password(
-    protocol: str, wrong: dict[str, Any], secure: SecureKafka, database: str, tmp_path: Path, topic_prefix: str
+    protocol: str,
+    wrong: dict[str, Any],
+    secure: SecureKafka,
+    database: str,
+    tmp_path: Path,
+    topic_prefix: str,
 ) -> None:
-    settings = settings_for(database, "", tmp_path, topic_prefix, kafka=secure.settings(protocol, **wrong))
+    settings = settings_for(
+        database, "", tmp_path, topic_prefix, kafka=secure.settings(protocol, **wrong)
+    )
     log = tmp_path / "worker.log"
     with process(settings, log) as worker:
-        await until(lambda: log.read_text().count("waiting_for_kafka") > 1, within=30, what="it says so twice")
+        await until(
+            lambda: log.read_text().count("waiting_for_kafka") > 1,
+            within=30,
+            what="it says so twice",
+        )
         assert worker.exit_code is None
         assert await worker.health("live") == 200
         assert await worker.health("ready") == 503
@@ -135,7 +159,19 @@ def secure_postgres() -> Iterator[EmbeddedPostgres]:
 
 def certify(subject: str, certificate: Path, key: Path, *more: str) -> None:
     """Make a key and a certificate that it signed itself."""
-    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "7", "-subj", subject, *more]
+    making = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "7",
+        "-subj",
+        subject,
+        *more,
+    ]
     subprocess.run([*making, "-keyout", key, "-out", certificate], check=True, capture_output=True)
 
 

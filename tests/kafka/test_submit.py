@@ -15,7 +15,7 @@ import zstandard
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy import text
 
-from service.domain.model import DataEntrySource
+from service.domain.provider_types import DataEntrySource
 from service.kafka.connection import connection_options
 from service.settings import Settings
 from tests.support.command import Ran, finished, start
@@ -62,7 +62,9 @@ async def test_a_file_from_elsewhere_is_copied_submitted_and_taken_over(
     assert [row.created_by_id for row in rows] == [int(job_id)] * 2
 
 
-async def test_a_file_below_the_root_stays_where_it_is(settings: Settings, university: University, root: Path) -> None:
+async def test_a_file_below_the_root_stays_where_it_is(
+    settings: Settings, university: University, root: Path
+) -> None:
     path = root / "2025" / NAME
     path.parent.mkdir()
     path.write_text(GOOD, "utf-8")
@@ -72,13 +74,22 @@ async def test_a_file_below_the_root_stays_where_it_is(settings: Settings, unive
     assert stored(root) == [f"2025/{NAME}"]
 
 
-async def test_the_message_says_what_was_asked_for(settings: Settings, university: University, csv: Path) -> None:
+async def test_the_message_says_what_was_asked_for(
+    settings: Settings, university: University, csv: Path
+) -> None:
     topic = f"{settings.kafka.topic_prefix}.csv-module-per-year"
     async with client(settings):
-        ran = await submit(settings, csv, "--replace-scope=year", "--submitted-by=17", "--job-id=8123", "--json")
+        ran = await submit(
+            settings, csv, "--replace-scope=year", "--submitted-by=17", "--job-id=8123", "--json"
+        )
         record = await first_of(settings, topic)
     message = orjson.loads(record.value)
-    assert ran.json == {"job_id": 8123, "topic": topic, "key": "2025:66", "file": message["file"] | NOTHING_ELSE}
+    assert ran.json == {
+        "job_id": 8123,
+        "topic": topic,
+        "key": "2025:66",
+        "file": message["file"] | NOTHING_ELSE,
+    }
     assert record.key == b"2025:66"
     assert message["file"]["url"] == f"{settings.storage.root}/submitted/8123/{quote(NAME)}"
     assert (message["data_entry_type"], message["replace_scope"], message["submitted_by"]) == (
@@ -102,7 +113,11 @@ async def test_without_waiting_the_id_alone_is_printed_from_the_sequence(
     ("suffix", "compress"), [(".gz", gzip.compress), (".zst", zstandard.ZstdCompressor().compress)]
 )
 async def test_a_compressed_file_is_taken_as_such(
-    suffix: str, compress: Callable[[bytes], bytes], settings: Settings, university: University, tmp_path: Path
+    suffix: str,
+    compress: Callable[[bytes], bytes],
+    settings: Settings,
+    university: University,
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / f"a.csv{suffix}"
     path.write_bytes(compress(GOOD.encode()))
@@ -116,7 +131,9 @@ async def test_rows_in_json_travel_inside_the_message(
     path = tmp_path / "rows.json"
     path.write_bytes(orjson.dumps([purchase(PHYSICS, quantity=2), bad_purchase(BIOLOGY)]))
     async with client(settings) as kafka, running(settings):
-        ran = await submit(settings, path, "--provider=api-module-per-year", "--wait", "--timeout=30", "--json")
+        ran = await submit(
+            settings, path, "--provider=api-module-per-year", "--wait", "--timeout=30", "--json"
+        )
         (record,) = await ended(kafka)
     assert ran.exit_code == 3
     assert ran.out.encode() == record.value + b"\n"
@@ -167,7 +184,9 @@ async def test_no_answer_in_time_is_told_and_the_job_stays(
 async def test_progress_is_shown_while_a_job_is_at_work(
     settings: Settings, university: University, tmp_path: Path
 ) -> None:
-    often = settings.model_copy(update={"announce": settings.announce.model_copy(update={"progress_interval": 0.01})})
+    often = settings.model_copy(
+        update={"announce": settings.announce.model_copy(update={"progress_interval": 0.01})}
+    )
     path = tmp_path / "large.csv"
     path.write_text(csv_of(purchases(PHYSICS) * 20_000), "utf-8")
     async with client(settings), running(often):
@@ -190,7 +209,9 @@ async def test_where_no_worker_ever_was_nothing_is_left_behind(
 
 
 @pytest.mark.parametrize("command", ["submit", "watch"])
-async def test_a_broker_that_does_not_answer_is_told_in_a_line(command: str, settings: Settings, csv: Path) -> None:
+async def test_a_broker_that_does_not_answer_is_told_in_a_line(
+    command: str, settings: Settings, csv: Path
+) -> None:
     nowhere = environment(settings) | {"UPLOADS_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     ran = await finished(command, *((csv, *PURCHASES) if command == "submit" else ()), **nowhere)
     assert ran.exit_code == 1
@@ -201,7 +222,9 @@ async def test_a_broker_that_does_not_answer_is_told_in_a_line(command: str, set
 async def test_a_database_that_does_not_answer_is_told_in_a_line(
     settings: Settings, kafka: Any, csv: Path, root: Path
 ) -> None:
-    nowhere = environment(settings) | {"UPLOADS_DATABASE__URL": "postgresql://u:s3cret@127.0.0.1:1/carbon"}
+    nowhere = environment(settings) | {
+        "UPLOADS_DATABASE__URL": "postgresql://u:s3cret@127.0.0.1:1/carbon"
+    }
     async with client(settings):
         ran = await finished("submit", csv, *PURCHASES, **nowhere)
     assert ran.exit_code == 1
@@ -222,10 +245,16 @@ async def test_watching_shows_what_ends_until_it_is_told_to_stop(
             await until(lambda: len(lines) == 3, within=30, what="what ends now is shown")
             watch.send_signal(signal.SIGINT)
             assert await asyncio.wait_for(watch.wait(), 10) == 0
-    assert {line.split("  ")[1] for line in lines} == {"job 7 succeeded", "job 7 parked", "job 9 succeeded"}
+    assert {line.split("  ")[1] for line in lines} == {
+        "job 7 succeeded",
+        "job 7 parked",
+        "job 9 succeeded",
+    }
 
 
-async def test_watching_one_job_as_json(settings: Settings, university: University, csv: Path) -> None:
+async def test_watching_one_job_as_json(
+    settings: Settings, university: University, csv: Path
+) -> None:
     async with client(settings) as kafka, running(settings):
         for job_id in (7, 8):
             await submit(settings, csv, f"--job-id={job_id}", "--wait", "--timeout=30")
@@ -236,7 +265,9 @@ async def test_watching_one_job_as_json(settings: Settings, university: Universi
 
 
 @asynccontextmanager
-async def watching(settings: Settings, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
+async def watching(
+    settings: Settings, *options: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
     """`uploads watch` as a process, and the lines that it has written so far."""
     watch = await start("watch", *options, **environment(settings))
     lines: list[str] = []
@@ -258,7 +289,9 @@ async def _read(out: asyncio.StreamReader | None, lines: list[str]) -> None:
 
 async def first_of(settings: Settings, topic: str) -> Any:
     """The first record of a topic."""
-    consumer = AIOKafkaConsumer(topic, **connection_options(settings.kafka), auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        topic, **connection_options(settings.kafka), auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         return await asyncio.wait_for(consumer.getone(), 30)

@@ -9,7 +9,7 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
 from service.contract.events import completion_id
-from service.domain.model import DataEntrySource, ProviderType
+from service.domain.provider_types import DataEntrySource, ProviderType
 from service.settings import Settings
 from tests.support.jobs import Jobs, bad_purchase, purchase, purchases
 from tests.support.university import BIOLOGY, PHYSICS, University
@@ -17,7 +17,9 @@ from tests.support.until import until
 from tests.support.worker import CSV_PER_YEAR, client, process, running
 
 
-@pytest.mark.parametrize("provider_type", [one for one in ProviderType if one is not ProviderType.FACTORS])
+@pytest.mark.parametrize(
+    "provider_type", [one for one in ProviderType if one is not ProviderType.FACTORS]
+)
 async def test_a_job_of_every_topic_ends_in_an_event_and_in_rows(
     provider_type: ProviderType, settings: Settings, university: University, jobs: Jobs
 ) -> None:
@@ -33,14 +35,20 @@ async def test_a_job_of_every_topic_ends_in_an_event_and_in_rows(
         event = await kafka.event(1)
     source = DataEntrySource[provider_type.name]
     assert (event["outcome"], event["provider_type"]) == ("succeeded", provider_type.value)
-    assert event["sources"] == [{"source": source.name, "deleted": 0, "inserted": 2, "remaining": 2}]
+    assert event["sources"] == [
+        {"source": source.name, "deleted": 0, "inserted": 2, "remaining": 2}
+    ]
     assert len(await university.scope(PHYSICS, source)) == 2
 
 
-async def test_a_factors_job_ends_in_an_event_and_in_factors(settings: Settings, jobs: Jobs) -> None:
+async def test_a_factors_job_ends_in_an_event_and_in_factors(
+    settings: Settings, jobs: Jobs
+) -> None:
     file = "country_code,ef_kg_co2eq_per_km\nCH,0.007\nFR,0.003\n"
     async with client(settings) as kafka, running(settings):
-        await kafka.send(ProviderType.FACTORS, jobs.message(ProviderType.FACTORS, file, data_entry_type="train"))
+        await kafka.send(
+            ProviderType.FACTORS, jobs.message(ProviderType.FACTORS, file, data_entry_type="train")
+        )
         event = await kafka.event(1)
     assert event["outcome"] == "succeeded"
     assert event["sources"] == []
@@ -110,12 +118,18 @@ async def test_a_worker_that_stops_as_soon_as_an_event_is_out_leaves_no_record_t
     async with client(settings) as kafka:
         async with running(settings):
             for _ in range(3):
-                await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)), key=b"one partition")
+                await kafka.send(
+                    CSV_PER_YEAR,
+                    jobs.message(CSV_PER_YEAR, purchases(PHYSICS)),
+                    key=b"one partition",
+                )
             await kafka.event(3)
         assert sum((await kafka.committed(CSV_PER_YEAR)).values()) == 3
 
 
-async def test_who_waits_for_a_parked_job_is_told(settings: Settings, university: University, jobs: Jobs) -> None:
+async def test_who_waits_for_a_parked_job_is_told(
+    settings: Settings, university: University, jobs: Jobs
+) -> None:
     gone = {"url": (jobs.root / "gone.csv").as_uri(), "size": 1, "sha256": "0" * 64}
     async with client(settings) as kafka, running(settings):
         await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, file=gone))
@@ -135,8 +149,12 @@ async def test_a_wrong_message_whose_job_id_can_be_read_is_told_too(settings: Se
     assert dict(letter.headers)["dlq-job-id"] == b"77"
 
 
-async def test_progress_is_told_while_a_long_job_works(settings: Settings, university: University, jobs: Jobs) -> None:
-    often = settings.model_copy(update={"announce": settings.announce.model_copy(update={"progress_interval": 0.02})})
+async def test_progress_is_told_while_a_long_job_works(
+    settings: Settings, university: University, jobs: Jobs
+) -> None:
+    often = settings.model_copy(
+        update={"announce": settings.announce.model_copy(update={"progress_interval": 0.02})}
+    )
     rows = [purchase(PHYSICS, f"Pipettes {number}") for number in range(40_000)]
     async with client(settings) as kafka, running(often):
         await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, rows))
@@ -153,7 +171,9 @@ async def test_a_worker_killed_between_commit_and_offset_loses_and_doubles_nothi
 ) -> None:
     log = tmp_path / "worker.log"
     async with client(settings) as kafka:
-        await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, [*purchases(PHYSICS), bad_purchase(BIOLOGY)]))
+        await kafka.send(
+            CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, [*purchases(PHYSICS), bad_purchase(BIOLOGY)])
+        )
         with process(settings, log, crash_at="after_commit") as worker:
             await until(lambda: worker.exit_code is not None, within=30, what="the worker is dead")
             assert worker.exit_code == -signal.SIGKILL

@@ -68,7 +68,11 @@ ROWS = {
         fte=(["1", "0"], ["0,5", "1.5"]),
         kg_co2eq=(["", "0"], []),
     ),
-    STUDENT: cells(unit_institutional_id=UNIT, fte=(["1", " 2.5"], ["0,5", "many", ""]), kg_co2eq=(["", "0"], ["-1"])),
+    STUDENT: cells(
+        unit_institutional_id=UNIT,
+        fte=(["1", " 2.5"], ["0,5", "many", ""]),
+        kg_co2eq=(["", "0"], ["-1"]),
+    ),
     PURCHASE: cells(
         unit_institutional_id=UNIT,
         name=(['Zoë, "the" boss'], [""]),
@@ -98,7 +102,9 @@ UPLOADS = st.builds(
 )
 
 
-def some_rows(of: st.SearchStrategy[dict[str, str]]) -> st.SearchStrategy[tuple[dict[str, str], ...]]:
+def some_rows(
+    of: st.SearchStrategy[dict[str, str]],
+) -> st.SearchStrategy[tuple[dict[str, str], ...]]:
     """One row to four; now and then none."""
     some = st.lists(of, min_size=1, max_size=4).map(tuple)
     return st.integers(0, 15).flatmap(lambda chance: some if chance else st.just(()))
@@ -114,9 +120,17 @@ def entries(draw: st.DrawFn, provider_types: list[str], types: list[int]) -> Sub
         rows=draw(some_rows(ROWS[type_id])),
     )
     if upload.provider_type not in APPENDING:
-        return Submitted(replace(upload, replace_scope=draw(st.sampled_from(["affected", "affected", "year"]))))
+        return Submitted(
+            replace(upload, replace_scope=draw(st.sampled_from(["affected", "affected", "year"])))
+        )
     fitting = (PHYSICS, upload.year, type_id)
-    places = [*[fitting] * 8, (BIOLOGY, upload.year, type_id), (PHYSICS, 2024, type_id), (PHYSICS, 2025, 20), None]
+    places = [
+        *[fitting] * 8,
+        (BIOLOGY, upload.year, type_id),
+        (PHYSICS, 2024, type_id),
+        (PHYSICS, 2025, 20),
+        None,
+    ]
     return Submitted(upload, draw(st.sampled_from(places)))
 
 
@@ -129,8 +143,12 @@ def factors(draw: st.DrawFn) -> Submitted:
 @st.composite
 def stories(draw: st.DrawFn) -> list[Step]:
     """What happens, in its order; of few kinds at a time, so that the jobs meet in their scopes."""
-    provider_types = draw(st.lists(st.sampled_from(list(SOURCES)), min_size=1, max_size=3, unique=True))
-    types = draw(st.sampled_from([[MEMBER], [STUDENT], [PURCHASE], [MEMBER, STUDENT], [STUDENT, PURCHASE]]))
+    provider_types = draw(
+        st.lists(st.sampled_from(list(SOURCES)), min_size=1, max_size=3, unique=True)
+    )
+    types = draw(
+        st.sampled_from([[MEMBER], [STUDENT], [PURCHASE], [MEMBER, STUDENT], [STUDENT, PURCHASE]])
+    )
     uploads = draw(st.sampled_from([factors(), *[entries(provider_types, types)] * 3]))
     story = draw(st.lists(st.one_of(*[uploads] * 5, TYPED, AGAIN, CLASH), min_size=5, max_size=14))
     job_ids = iter(draw(st.lists(JOB_IDS, min_size=len(story), max_size=len(story), unique=True)))
@@ -138,7 +156,11 @@ def stories(draw: st.DrawFn) -> list[Step]:
 
 
 def numbered(step: Step, job_id: int) -> Step:
-    return replace(step, upload=replace(step.upload, job_id=job_id)) if isinstance(step, Submitted) else step
+    return (
+        replace(step, upload=replace(step.upload, job_id=job_id))
+        if isinstance(step, Submitted)
+        else step
+    )
 
 
 TYPED = st.builds(

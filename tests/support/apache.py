@@ -81,13 +81,21 @@ class ApacheKafka(LocalServer):
             self._new_class_archive.replace(_class_archive())
 
     def _prepare(self) -> None:
-        self._java = [java(), *_JAVA_OPTIONS, "-cp", f"{jars()}/*", f"-XX:SharedArchiveFile={_class_archive()}"]
+        self._java = [
+            java(),
+            *_JAVA_OPTIONS,
+            "-cp",
+            f"{jars()}/*",
+            f"-XX:SharedArchiveFile={_class_archive()}",
+        ]
         lines = [f"{name}={value}\n" for name, value in self._all_properties().items()]
         self._configuration.write_text("".join(lines))
         if not (self.home / "data" / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
             tool: Command = [*self._java, "kafka.tools.StorageTool", "format"]
-            users = [f"SCRAM-SHA-512=[name={name},password={said}]" for name, said in self._users.items()]
+            users = [
+                f"SCRAM-SHA-512=[name={name},password={said}]" for name, said in self._users.items()
+            ]
             known = [part for user in users for part in ("--add-scram", user)]
             identity = f"--cluster-id={cluster}"  # in one word, for one id in 64 begins with a dash
             self._run([*tool, identity, "-c", self._configuration, *known])
@@ -178,9 +186,15 @@ def _jars() -> Path:
 def _resolve(target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    copy = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"]
+    copy = [
+        "dependency:copy-dependencies",
+        "-DincludeScope=runtime",
+        f"-DoutputDirectory={unfinished}",
+    ]
     quietly = ["-B", "-q", "-Dstyle.color=never"]
-    told = subprocess.run([maven(), *quietly, "-f", POM, *copy], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        [maven(), *quietly, "-f", POM, *copy], capture_output=True, text=True, check=False
+    )
     if told.returncode:
         reason = f"{told.stdout}{told.stderr}".strip().partition("\n")[0]
         raise Unavailable(f"Maven could not resolve Apache Kafka's jars: {reason}")

@@ -48,7 +48,11 @@ async def stored_factors(engine: AsyncEngine) -> dict[int, Factor]:
         found = await conn.execute(text("SELECT * FROM factors ORDER BY id"))
         return {
             row.id: Factor(
-                _json(row.classification), _json(row.values), row.data_entry_type_id, row.year, row.last_seen_job_id
+                _json(row.classification),
+                _json(row.values),
+                row.data_entry_type_id,
+                row.year,
+                row.last_seen_job_id,
             )
             for row in found
         }
@@ -58,7 +62,9 @@ def _json(value: Any) -> Any:
     return orjson.loads(value) if isinstance(value, str) else value
 
 
-def food(kind: str, subclass: str | None = None, *, ef: str = "0.5", **columns: str) -> dict[str, str]:
+def food(
+    kind: str, subclass: str | None = None, *, ef: str = "0.5", **columns: str
+) -> dict[str, str]:
     """A good row of a student's factors."""
     identity = {"headcount_category": "food", "headcount_class": kind}
     values = {"unit": "meal", "number_of_unit_per_fte": "210", "ef_kg_co2eq_per_unit": ef}
@@ -69,4 +75,8 @@ def of_food(kind: str, subclass: str | None = None, *, ef: float = 0.5, **stored
     """What that row becomes."""
     identity = {"headcount_category": "food", "headcount_class": kind}
     values = {"unit": "meal", "number_of_unit_per_fte": 210.0, "ef_kg_co2eq_per_unit": ef}
-    return Factor(identity if subclass is None else identity | {"headcount_subclass": subclass}, values, **stored)
+    return Factor(
+        identity if subclass is None else identity | {"headcount_subclass": subclass},
+        values,
+        **stored,
+    )

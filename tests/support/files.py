@@ -38,7 +38,9 @@ def listing(directory: Path) -> list[str]:
 
 async def fetched(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> bytes:
     """What the spool holds, once it is fetched with these limits."""
-    async with fetch_file(file, store, LimitSettings(**limits), directory=directory, now=NOW) as spool:
+    async with fetch_file(
+        file, store, LimitSettings(**limits), directory=directory, now=NOW
+    ) as spool:
         data = spool.path.read_bytes()
         assert spool.size == len(data)
         return data
@@ -57,7 +59,7 @@ async def read(store: FileStore, url: str) -> bytes:
     return b"".join([chunk async for chunk in store.read(store.resolve(url))])
 
 
-class Subscriptions:
+class Desk:
     """A storage root with one file in it, and a directory to spool it in."""
 
     def __init__(self, path: Path) -> None:

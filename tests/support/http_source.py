@@ -114,7 +114,9 @@ def http_source(tls: ssl.SSLContext | None = None) -> Iterator[HttpSource]:
     """A running server, with TLS where a context is given."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {}))
     if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     source = HttpSource("http" if tls is None else "https", server.server_port)
     server.RequestHandlerClass.source = source  # type: ignore[attr-defined]
     server.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -134,8 +136,26 @@ def certificate(directory: Path, name: str = "localhost") -> Path:
     if which("openssl") is None:
         pytest.skip("no `openssl` command to make a certificate with")
     pem, key = directory / f"{name}.pem", directory / f"{name}.key"
-    kind = ("-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-    named = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout", str(key), "-out", str(pem))
+    kind = (
+        "-x509",
+        "-nodes",
+        "-days",
+        "2",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+    )
+    named = (
+        "-subj",
+        f"/CN={name}",
+        "-addext",
+        f"subjectAltName=DNS:{name}",
+        "-keyout",
+        str(key),
+        "-out",
+        str(pem),
+    )
     subprocess.run(("openssl", "req", *kind, *named), check=True, capture_output=True)
     pem.write_text(pem.read_text() + key.read_text())
     return pem

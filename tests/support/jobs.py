@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.contract.messages import parse_job
 from service.domain.errors import MemberTaken
-from service.domain.model import Position, ProviderType, Record
+from service.domain.model import Position, Record
+from service.domain.provider_types import ProviderType
 from service.files.store import FileStore
 from service.jobs.outbox import Publish
 from service.jobs.prepare import PrepareDependencies
@@ -50,13 +51,21 @@ class Jobs:
         store = FileStore.of(StorageSettings(root=root.as_uri()))
         dependencies = PrepareDependencies(engine, store, LimitSettings())
         outbox = EventRoute("uploads.completed", "/carbon-uploads")
-        self.processor = JobProcessor(engine, dependencies, publish or self._publish, outbox, "uploads.progress", 60.0)
+        self.processor = JobProcessor(
+            engine, dependencies, publish or self._publish, outbox, "uploads.progress", 60.0
+        )
 
-    async def run(self, provider_type: ProviderType, content: Content | None = None, **fields: Any) -> Event:
+    async def run(
+        self, provider_type: ProviderType, content: Content | None = None, **fields: Any
+    ) -> Event:
         """Submit one upload, and its event."""
-        return event_of(await self.deliver(provider_type, self.message(provider_type, content, **fields)))
+        return event_of(
+            await self.deliver(provider_type, self.message(provider_type, content, **fields))
+        )
 
-    def message(self, provider_type: ProviderType, content: Content | None = None, **fields: Any) -> bytes:
+    def message(
+        self, provider_type: ProviderType, content: Content | None = None, **fields: Any
+    ) -> bytes:
         """The message of an upload of 2025's other purchases; `fields` add to it, or replace what it says.
 
         Rows travel inside the message where its kind can carry them, in a file otherwise.
@@ -70,14 +79,23 @@ class Jobs:
     def _content(self, provider_type: ProviderType, content: Content, name: str) -> dict[str, Any]:
         if isinstance(content, str | bytes):
             return {"file": self.file(content, name)}
-        return {"rows": list(content)} if provider_type in INLINE else {"file": self.file(csv_of(content), name)}
+        return (
+            {"rows": list(content)}
+            if provider_type in INLINE
+            else {"file": self.file(csv_of(content), name)}
+        )
 
     def file(self, content: str | bytes, name: str = "upload.csv", **claim: Any) -> dict[str, Any]:
         """Put a file into the root; its claim check."""
         data = content.encode() if isinstance(content, str) else content
         path = self.root / name
         path.write_bytes(data)
-        return {"url": path.as_uri(), "size": len(data), "sha256": sha256(data).hexdigest(), **claim}
+        return {
+            "url": path.as_uri(),
+            "size": len(data),
+            "sha256": sha256(data).hexdigest(),
+            **claim,
+        }
 
     async def deliver(self, provider_type: ProviderType, message: bytes, tries: int = 20) -> Record:
         """Take one message to its end, as a worker does: again where a member was taken meanwhile. Its event."""
@@ -94,7 +112,9 @@ class Jobs:
 
     async def deliver_at_once(self, *messages: tuple[ProviderType, bytes]) -> list[Record]:
         """Take several messages to their end at the same time, each as a worker of its own would."""
-        return await asyncio.gather(*(self.deliver(provider_type, message) for provider_type, message in messages))
+        return await asyncio.gather(
+            *(self.deliver(provider_type, message) for provider_type, message in messages)
+        )
 
     async def run_at_once(self, *messages: tuple[ProviderType, bytes]) -> list[Event]:
         """The events of several messages taken at the same time."""
@@ -113,7 +133,9 @@ class Jobs:
 
 async def ledger(engine: AsyncEngine) -> dict[int, tuple[str | None, int, bool]]:
     """Every job's outcome and attempts, and whether it was announced."""
-    query = text("SELECT job_id, outcome, attempts, announced_at IS NOT NULL FROM upload_jobs ORDER BY job_id")
+    query = text(
+        "SELECT job_id, outcome, attempts, announced_at IS NOT NULL FROM upload_jobs ORDER BY job_id"
+    )
     async with engine.connect() as conn:
         return {row[0]: (row[1], row[2], row[3]) for row in await conn.execute(query)}
 
@@ -128,7 +150,9 @@ def event_of(record: Record) -> Event:
 def csv_of(rows: Sequence[Row]) -> str:
     """Rows as a CSV file: the columns in the order of their first appearance."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer = csv.DictWriter(
+        out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
@@ -137,7 +161,13 @@ def csv_of(rows: Sequence[Row]) -> str:
 def purchase(unit: str | None, name: str = "Pipettes", **columns: Any) -> dict[str, Any]:
     """A good row of a purchase; without a unit it is one of a unit-specific upload."""
     named = {} if unit is None else {"unit_institutional_id": unit}
-    return {**named, "name": name, "total_spent_amount": "12.5", "purchase_institutional_code": "411", **columns}
+    return {
+        **named,
+        "name": name,
+        "total_spent_amount": "12.5",
+        "purchase_institutional_code": "411",
+        **columns,
+    }
 
 
 def bad_purchase(unit: str | None, name: str = "Pipettes") -> dict[str, Any]:
@@ -153,7 +183,14 @@ def purchases(*units: str | None) -> list[dict[str, Any]]:
 def member(unit: str | None, user: str, **columns: Any) -> dict[str, Any]:
     """A good row of a member."""
     named = {} if unit is None else {"unit_institutional_id": unit}
-    return {**named, "name": f"Person {user}", "sius_code": "52", "user_institutional_id": user, "fte": "1", **columns}
+    return {
+        **named,
+        "name": f"Person {user}",
+        "sius_code": "52",
+        "user_institutional_id": user,
+        "fte": "1",
+        **columns,
+    }
 
 
 def codes(event: Event) -> list[tuple[int, str, str]]:

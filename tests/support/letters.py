@@ -18,7 +18,8 @@ from service.dead_letters.replay import Pace, Sender, replay_letters
 from service.dead_letters.select import select_letters
 from service.dead_letters.verdict import Judge, Judgement
 from service.domain.errors import Poison
-from service.domain.model import LetterState, Position, ProviderType, Record
+from service.domain.model import LetterState, Position, Record
+from service.domain.provider_types import ProviderType
 from service.jobs.processor import JobContext
 from service.settings import LimitSettings
 from tests.support.jobs import Jobs
@@ -41,7 +42,13 @@ class PostOffice:
         return self.jobs.processor.engine
 
     def judge(self) -> Judge:
-        return Judge(self.engine, self.jobs.processor.dependencies.store, LimitSettings(), self.topics, self.read)
+        return Judge(
+            self.engine,
+            self.jobs.processor.dependencies.store,
+            LimitSettings(),
+            self.topics,
+            self.read,
+        )
 
     async def deliver(self, record: Record) -> UUID | None:
         """Take one record as a worker does: to its job's end, or into a dead letter, whose id this is."""
@@ -54,13 +61,19 @@ class PostOffice:
             job = parse_job(provider_type, record.value)
             await self.jobs.processor.process(job, context)
         except Poison as error:
-            known = {"modules": context.modules_of(job)} if job else {"id_read": job_id_of(record.value)}
+            known = (
+                {"modules": context.modules_of(job)}
+                if job
+                else {"id_read": job_id_of(record.value)}
+            )
             failure = Failure(error, "prepare" if job else "decode", 1, now, now, job, **known)
-            assert await park_record(self.engine, self.publish, self.topics, "/test", incoming, failure)
+            assert await park_record(
+                self.engine, self.publish, self.topics, "/test", incoming, failure
+            )
             return incoming.dead_letter_id
         return None
 
-    async def park_record(self, provider_type: ProviderType, value: bytes | None, **record: Any) -> UUID:
+    async def park(self, provider_type: ProviderType, value: bytes | None, **record: Any) -> UUID:
         """Deliver a message that is poison; the letter that it becomes."""
         letter_id = await self.deliver(
             Record(self.topics.job_topic(provider_type), record.pop("key", b"k"), value, **record)
@@ -82,7 +95,11 @@ class PostOffice:
         return Position(0, 0)
 
     async def read(self, positions: Sequence[Position]) -> Mapping[Position, Record]:
-        return {position: self.dead[position.offset] for position in positions if position.offset < len(self.dead)}
+        return {
+            position: self.dead[position.offset]
+            for position in positions
+            if position.offset < len(self.dead)
+        }
 
     async def letter(self, letter_id: UUID) -> Letter:
         (letter,) = await self.letters(ids=(str(letter_id),))
@@ -106,8 +123,13 @@ class PostOffice:
     def sender(self, by: str = "me", action_id: int = 1) -> Sender:
         return Sender(self.engine, self.publish, self.topics, by, action_id)
 
-    async def replay_letters(
-        self, *ids: UUID, by: str = "me", force: bool = False, pace: Pace | None = None, **chosen: Any
+    async def replay(
+        self,
+        *ids: UUID,
+        by: str = "me",
+        force: bool = False,
+        pace: Pace | None = None,
+        **chosen: Any,
     ) -> ActionReport:
         """Replay open letters as the command does."""
         wanted = Filter(ids=tuple(map(str, ids)), **{"states": OPEN, **chosen})
@@ -117,7 +139,13 @@ class PostOffice:
         async with audited(self.engine, action, [letter.id for letter in letters]) as report:
             sender = self.sender(by, report.action_id)
             await replay_letters(
-                sender, self.judge(), letters, report, pace=pace or Pace(), force=force, tell=lambda *_: None
+                sender,
+                self.judge(),
+                letters,
+                report,
+                pace=pace or Pace(),
+                force=force,
+                tell=lambda *_: None,
             )
         return report
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from random import Random
 
 from service.domain.catalogue import entry_type
-from service.domain.model import SOURCES, UNIT_SPECIFIC, DataEntrySource, ProviderType
+from service.domain.provider_types import DataEntrySource, ProviderType
 from tests.support.jobs import Jobs, bad_purchase, purchase
 from tests.support.university import UNITS, Scope, University
 
-ENTRIES = tuple(SOURCES)
+ENTRIES = tuple(kind for kind in ProviderType if kind.source is not None)
 """The kinds of upload that write entries."""
 
-REPLACING = tuple(kind for kind in ENTRIES if kind not in UNIT_SPECIFIC)
+REPLACING = tuple(kind for kind in ENTRIES if not kind.is_unit_specific)
 
 TYPES = (60, 61, 62, 63, 64, 65)
 """Purchases of six types: with three units and three replacing kinds, 54 scopes to replace in."""
@@ -32,16 +32,18 @@ class Upload:
 
     @property
     def source(self) -> DataEntrySource:
-        return SOURCES[self.provider_type]
+        return self.provider_type.source
 
     @property
     def replaces(self) -> bool:
-        return self.provider_type not in UNIT_SPECIFIC
+        return not self.provider_type.is_unit_specific
 
     @property
     def scopes(self) -> dict[Scope, Sequence[str]]:
         """Its rows' names, by module, type and source."""
-        return {(module, self.type_id, self.source.value): names for module, names in self.names.items()}
+        return {
+            (module, self.type_id, self.source.value): names for module, names in self.names.items()
+        }
 
 
 class Load:
@@ -67,7 +69,7 @@ class Load:
         provider_type = provider_type or draw.choice(ENTRIES)
         type_id = type_id or draw.choice(TYPES)
         units = units or draw.sample(UNITS, draw.randint(1, len(UNITS)))
-        if provider_type in UNIT_SPECIFIC:
+        if provider_type.is_unit_specific:
             units = units[:1]
         rows = rows or draw.randint(len(units), 30)
         self._last_id = job_id or self._last_id + 1
@@ -80,10 +82,14 @@ class Load:
     def conflicting(self, upload: Upload) -> bytes:
         """A message of other content under the id of an upload."""
         unit = self.random.choice(UNITS)
-        other = self._written(upload.job_id, upload.provider_type, upload.type_id, [unit], 31, mark="conflict")
+        other = self._written(
+            upload.job_id, upload.provider_type, upload.type_id, [unit], 31, mark="conflict"
+        )
         return other.message
 
-    def deliveries(self, uploads: Sequence[Upload], *, duplicates: float) -> Iterator[tuple[Upload, bytes]]:
+    def deliveries(
+        self, uploads: Sequence[Upload], *, duplicates: float
+    ) -> Iterator[tuple[Upload, bytes]]:
         """Each upload, a share of them once more, in an order that is only roughly theirs; each with a record key."""
         draw = self.random
         again = draw.sample(uploads, round(duplicates * len(uploads)))
@@ -102,7 +108,7 @@ class Load:
         *,
         mark: str = "row",
     ) -> Upload:
-        appends = provider_type in UNIT_SPECIFIC
+        appends = provider_type.is_unit_specific
         modules = {unit: self._university.module(unit, type_id) for unit in units}
         names: dict[int, list[str]] = defaultdict(list)
         content = []

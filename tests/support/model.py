@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.support.model_rows import MEMBER, Bad, Cells, is_row, read_entry, read_identity, read_values
+from tests.support.model_rows import (
+    MEMBER,
+    Bad,
+    Cells,
+    is_row,
+    read_entry,
+    read_identity,
+    read_values,
+)
 from tests.support.model_types import (
     MODULE_TYPES,
     SOURCES,
@@ -57,7 +65,9 @@ class Model:
         receivers = {row.module for row in good}
         gone: list[Row] = []
         if not upload.appends:
-            scope = receivers | (self._calculators(upload).keys() if upload.replace_scope == "year" else set())
+            scope = receivers | (
+                self._calculators(upload).keys() if upload.replace_scope == "year" else set()
+            )
             keys = [(module, upload.type_id, SOURCES[upload.provider_type]) for module in scope]
             newest = max(self.heads.get(key, 0) for key in keys)
             if newest > upload.fence:
@@ -89,7 +99,9 @@ class Model:
             except Bad as bad:
                 errors.append((number, *bad.args))
                 named = row["unit_institutional_id"].strip()
-                spared |= {id_ for id_, module in self._calculators(upload).items() if module.unit == named}
+                spared |= {
+                    id_ for id_, module in self._calculators(upload).items() if module.unit == named
+                }
         return good, spared, found(upload, rows, good, errors)
 
     def _unfit(self, upload: Upload) -> str | None:
@@ -117,15 +129,23 @@ class Model:
     def _calculators(self, upload: Upload) -> dict[int, Module]:
         """The modules that the job's type belongs to, in the calculator reports of its year."""
         asked = (upload.year, "calculator", MODULE_TYPES[upload.type_id])
-        return {module.id: module for module in self.modules if (module.year, module.kind, module.module_type) == asked}
+        return {
+            module.id: module
+            for module in self.modules
+            if (module.year, module.kind, module.module_type) == asked
+        }
 
     def _entry(self, upload: Upload, module: Module, data: dict[str, Any]) -> Row:
         source = SOURCES[upload.provider_type]
-        return Row(module.id, upload.type_id, source, data, upload.year, module.unit_id, upload.job_id)
+        return Row(
+            module.id, upload.type_id, source, data, upload.year, module.unit_id, upload.job_id
+        )
 
     def _refuse_double_member(self, upload: Upload, new: Row, good: Sequence[Row]) -> None:
         stay = [row for row in self.rows if upload.appends or row.source != new.source]
-        others = [row for row in (*stay, *good) if (row.module, row.type_id) == (new.module, MEMBER)]
+        others = [
+            row for row in (*stay, *good) if (row.module, row.type_id) == (new.module, MEMBER)
+        ]
         users = {str(row.data["user_institutional_id"]).strip() for row in others}
         if new.type_id == MEMBER and new.data["user_institutional_id"] in users:
             raise Bad("user_institutional_id", "duplicate")
@@ -133,7 +153,11 @@ class Model:
     def _sources(
         self, upload: Upload, affected: set[int], deleted: int, inserted: int
     ) -> dict[str | None, tuple[int, int, int]]:
-        there = Counter(row.source for row in self.rows if row.module in affected and row.type_id == upload.type_id)
+        there = Counter(
+            row.source
+            for row in self.rows
+            if row.module in affected and row.type_id == upload.type_id
+        )
         own = SOURCES[upload.provider_type]
         return {
             name_of_source(source): (deleted, inserted, count) if source == own else (0, 0, count)
@@ -151,7 +175,9 @@ class Model:
         old = [factor for factor in self.factors if (factor.type_id, factor.year) == scope]
         kept = [factor for factor in old if factor.identity in spared - good.keys()]
         updated = good.keys() & {factor.identity for factor in old}
-        self.factors = [factor for factor in self.factors if factor not in old] + kept + list(good.values())
+        self.factors = (
+            [factor for factor in self.factors if factor not in old] + kept + list(good.values())
+        )
         counts = {
             "inserted": len(good) - len(updated),
             "updated": len(updated),
@@ -183,7 +209,9 @@ def add_once(good: dict[Identity, Factor], new: Factor) -> None:
     good[new.identity] = new
 
 
-def found(upload: Upload, rows: Sequence[Any], good: Sequence[Any], errors: Sequence[tuple[int, str, str]]) -> Told:
+def found(
+    upload: Upload, rows: Sequence[Any], good: Sequence[Any], errors: Sequence[tuple[int, str, str]]
+) -> Told:
     """What reading an upload has shown, and whether it ends there."""
     reason = None
     if not rows:

@@ -88,10 +88,14 @@ class Factor:
 
     @property
     def identity(self) -> Identity:
-        return frozenset((name, value) for name, value in self.classification.items() if value is not None)
+        return frozenset(
+            (name, value) for name, value in self.classification.items() if value is not None
+        )
 
 
 def name_of_source(source: int | None) -> str | None:
     """As an event writes it; the number itself where it is the application's own."""
-    names = {0: "USER_MANUAL"} | {of: name.replace("-", "_").upper() for name, of in SOURCES.items()}
+    names = {0: "USER_MANUAL"} | {
+        of: name.replace("-", "_").upper() for name, of in SOURCES.items()
+    }
     return None if source is None else names.get(source, str(source))

@@ -25,8 +25,12 @@ from tests.support.university import Scope
 
 APPLIED = {Outcome.SUCCEEDED, Outcome.PARTIAL}
 
-_LEDGER = text("SELECT job_id, outcome, superseded_by, event_key, event_headers, event FROM upload_jobs")
-_ROWS = text("SELECT carbon_report_module_id, data_entry_type_id, source, data ->> 'name' FROM data_entries")
+_LEDGER = text(
+    "SELECT job_id, outcome, superseded_by, event_key, event_headers, event FROM upload_jobs"
+)
+_ROWS = text(
+    "SELECT carbon_report_module_id, data_entry_type_id, source, data ->> 'name' FROM data_entries"
+)
 _LETTERS = text("SELECT id, original_topic, original_partition, original_offset FROM dead_letters")
 
 Record: TypeAlias = "ConsumerRecord[Any, Any]"
@@ -66,7 +70,9 @@ class World:
         topics = Topics(kafka.topic_prefix)
         async with engine.connect() as conn:
             ledger = {row.job_id: row for row in await conn.execute(_LEDGER)}
-            letters = {(row[1], row[2], row[3]): str(row[0]) for row in await conn.execute(_LETTERS)}
+            letters = {
+                (row[1], row[2], row[3]): str(row[0]) for row in await conn.execute(_LETTERS)
+            }
             rows: dict[Scope, list[str]] = defaultdict(list)
             for module, type_id, source, name in await conn.execute(_ROWS):
                 rows[module, type_id, source].append(name)
@@ -97,12 +103,16 @@ async def examine(
     return findings
 
 
-def _offsets(world: World, uploads: Mapping[int, Upload], findings: Findings, *, drained: bool) -> None:
+def _offsets(
+    world: World, uploads: Mapping[int, Upload], findings: Findings, *, drained: bool
+) -> None:
     """Every record below a committed offset, or every one, is final in the ledger or parked."""
     for record in world.arrived:
         place = (record.topic, record.partition, record.offset)
         is_passed = record.offset < world.committed.get(place[:2], 0)
-        if (is_passed or drained) and not (place in world.letters or _is_final(world, uploads, record)):
+        if (is_passed or drained) and not (
+            place in world.letters or _is_final(world, uploads, record)
+        ):
             findings.lost.append(f"the record at {place} is neither final nor parked")
         if drained and not is_passed:
             findings.wrong.append(f"the offset of {place} is not committed")
@@ -135,14 +145,18 @@ def _events(world: World, findings: Findings) -> None:
 
 def _dead_letters(world: World, findings: Findings) -> None:
     """Every parked record lies in the dead-letter topic with its own key and value."""
-    originals = {(record.topic, record.partition, record.offset): record for record in world.arrived}
+    originals = {
+        (record.topic, record.partition, record.offset): record for record in world.arrived
+    }
     there: dict[str, set[tuple[Any, Any]]] = defaultdict(set)
     for record in world.dead_letters:
         there[dict(record.headers)["dlq-id"].decode()].add((record.key, record.value))
     for place, letter_id in world.letters.items():
         original = originals[place]
         if not there[letter_id]:
-            findings.lost.append(f"the record at {place} is parked in the table and not in the topic")
+            findings.lost.append(
+                f"the record at {place} is parked in the table and not in the topic"
+            )
         elif there[letter_id] != {(original.key, original.value)}:
             findings.wrong.append(f"the dead letter of {place} is not the original")
     for letter_id in there.keys() - set(world.letters.values()):
@@ -177,8 +191,14 @@ def _numbers(world: World, uploads: Mapping[int, Upload], findings: Findings) ->
             continue
         if line.outcome == Outcome.SUPERSEDED:
             newer = applied.get(line.superseded_by)
-            if newer is None or line.superseded_by <= job_id or not newer.scopes.keys() & upload.scopes.keys():
-                findings.wrong.append(f"job {job_id} gave way to {line.superseded_by}, which is no newer one of its")
+            if (
+                newer is None
+                or line.superseded_by <= job_id
+                or not newer.scopes.keys() & upload.scopes.keys()
+            ):
+                findings.wrong.append(
+                    f"job {job_id} gave way to {line.superseded_by}, which is no newer one of its"
+                )
         elif line.outcome not in APPLIED:
             findings.wrong.append(f"job {job_id} ended {line.outcome}")
         else:
@@ -186,7 +206,9 @@ def _numbers(world: World, uploads: Mapping[int, Upload], findings: Findings) ->
             holds_all = upload.replaces and all(newest[scope] == job_id for scope in upload.scopes)
             written = sum(map(len, upload.names.values()))
             if told != (written, written, written if holds_all else told[2]):
-                findings.wrong.append(f"job {job_id} wrote {written} rows and its event says {told}")
+                findings.wrong.append(
+                    f"job {job_id} wrote {written} rows and its event says {told}"
+                )
 
 
 def _told(event: Mapping[str, Any], upload: Upload) -> tuple[int, int, int]:
@@ -199,7 +221,10 @@ async def committed_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
     admin = AIOKafkaAdminClient(**connection_options(kafka))
     await admin.start()
     try:
-        found = [await admin.list_consumer_group_offsets(topic) for topic in Topics(kafka.topic_prefix).all_jobs]
+        found = [
+            await admin.list_consumer_group_offsets(topic)
+            for topic in Topics(kafka.topic_prefix).all_jobs
+        ]
     finally:
         await admin.close()
     return {(at.topic, at.partition): kept.offset for group in found for at, kept in group.items()}
@@ -225,7 +250,9 @@ async def records_of(kafka: KafkaSettings, topics: Sequence[str]) -> list[Record
 
 @asynccontextmanager
 async def _reading(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**connection_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **connection_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await consumer.start()
     try:
         yield consumer
@@ -234,7 +261,13 @@ async def _reading(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    await consumer._client.force_metadata_update()  # which asks for all topics, as no other call does
-    places = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+    await (
+        consumer._client.force_metadata_update()
+    )  # which asks for all topics, as no other call does
+    places = [
+        TopicPartition(topic, n)
+        for topic in topics
+        for n in consumer.partitions_for_topic(topic) or ()
+    ]
     consumer.assign(places)
     return {place: end for place, end in (await consumer.end_offsets(places)).items() if end}

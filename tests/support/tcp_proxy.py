@@ -88,7 +88,9 @@ class TcpProxy:
         to_client.close()
         to_server.close()
 
-    async def _pump(self, source: StreamReader, target: StreamWriter, forward: Callable[[bytes], None]) -> None:
+    async def _pump(
+        self, source: StreamReader, target: StreamWriter, forward: Callable[[bytes], None]
+    ) -> None:
         """Forward until the source ends, by an end or by a reset, and pass that on too."""
         try:
             while data := await source.read(2**16):
@@ -132,5 +134,7 @@ class _Trigger:
 def _reset(writer: StreamWriter) -> None:
     """Close by RST, dropping what is still to be sent, unless it is being closed already."""
     if not writer.is_closing():
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+        )
         writer.transport.abort()

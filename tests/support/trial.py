@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.db.engine import create_engine
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.settings import Settings
 from tests.support.jobs import Jobs
 from tests.support.load import Load, Upload
@@ -46,7 +46,14 @@ class Trial:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, database: str, bootstrap_servers: str, home: Path, prefix: str, *, seed: int = 1, **settings: Any
+        cls,
+        database: str,
+        bootstrap_servers: str,
+        home: Path,
+        prefix: str,
+        *,
+        seed: int = 1,
+        **settings: Any,
     ) -> AsyncIterator[Self]:
         """A trial on a migrated database and a broker; `settings` are those of `settings_for`."""
         root = home / "the root"
@@ -65,9 +72,13 @@ class Trial:
         """Produce the messages of these uploads, to any partition unless a key says which."""
         for upload in uploads:
             self.uploads[upload.job_id] = upload
-            await self.send_value(upload.provider_type, upload.message, key=key or self.load.random.randbytes(4))
+            await self.send_value(
+                upload.provider_type, upload.message, key=key or self.load.random.randbytes(4)
+            )
 
-    async def send_value(self, provider_type: ProviderType, value: bytes | None, **more: Any) -> tuple[str, int, int]:
+    async def send_value(
+        self, provider_type: ProviderType, value: bytes | None, **more: Any
+    ) -> tuple[str, int, int]:
         """Produce any record to a topic of jobs; where it lies."""
         sent = await self.client.send(provider_type, value, **more)
         return sent.topic, sent.partition, sent.offset
@@ -75,7 +86,11 @@ class Trial:
     def worker(self, *, crash_at: str = "", settings: Settings | None = None) -> Process:
         """A worker process that is still to be started; its log is a file of its own."""
         self._workers += 1
-        return Process(settings or self.settings, log=self.logs / f"worker {self._workers}.log", crash_at=crash_at)
+        return Process(
+            settings or self.settings,
+            log=self.logs / f"worker {self._workers}.log",
+            crash_at=crash_at,
+        )
 
     @contextmanager
     def working(self, **more: Any) -> Iterator[Process]:
@@ -125,8 +140,12 @@ class Trial:
     def tail(self, lines: int = 40) -> str:
         """The end of every worker's log."""
         logs = sorted(self.logs.glob("*.log"))
-        return "\n".join(f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-lines:]) for log in logs)
+        return "\n".join(
+            f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-lines:]) for log in logs
+        )
 
     async def examine(self, *, drained: bool = True) -> Findings:
         """What the oracle finds."""
-        return await examine(self.university.engine, self.settings.kafka, self.uploads.values(), drained=drained)
+        return await examine(
+            self.university.engine, self.settings.kafka, self.uploads.values(), drained=drained
+        )

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.domain.catalogue import entry_type
-from service.domain.model import DataEntrySource
+from service.domain.provider_types import DataEntrySource
 
 PHYSICS, BIOLOGY, LIBRARY = "physics", "biology", "library"
 UNITS = (PHYSICS, BIOLOGY, LIBRARY)
@@ -95,11 +95,19 @@ class University:
         """Write the host's side of a migrated database, over whatever rows are there."""
         async with engine.begin() as conn:
             await _script(conn, _FOUND)
-            units = {name: id_ for id_, name in await conn.execute(text("SELECT id, institutional_id FROM units"))}
-            modules = {(unit, year, kind, of): id_ for unit, year, kind, of, id_ in await conn.execute(_MODULES)}
+            units = {
+                name: id_
+                for id_, name in await conn.execute(text("SELECT id, institutional_id FROM units"))
+            }
+            modules = {
+                (unit, year, kind, of): id_
+                for unit, year, kind, of, id_ in await conn.execute(_MODULES)
+            }
         return cls(engine, units, modules)
 
-    def module(self, unit: str, type_id: int = 66, *, year: int = 2025, kind: str = "calculator") -> int:
+    def module(
+        self, unit: str, type_id: int = 66, *, year: int = 2025, kind: str = "calculator"
+    ) -> int:
         """The module that the entries of a type belong to."""
         return self.modules[unit, year, kind, entry_type(type_id).module_type_id]
 
@@ -117,28 +125,42 @@ class University:
     ) -> Entry:
         """A row as it would have been written, by a job or by hand."""
         module = self.module(unit, type_id, year=year, kind=kind)
-        entry = Entry(module, type_id, source, {"name": "older"} | data, year, self.units[unit], created_by_id)
+        entry = Entry(
+            module, type_id, source, {"name": "older"} | data, year, self.units[unit], created_by_id
+        )
         return entry if year_and_unit else replace(entry, year=None, unit_id=None)
 
     def bystanders(self, source: int) -> dict[str, Entry]:
         """Rows that no upload of `source` for physics' other purchases of 2025 may touch, by what sets them apart."""
         others = (other for other in ANY_SOURCE if other != source)
         return {
-            **{f"of source {'NULL' if other is None else other.name}": self.entry(PHYSICS, other) for other in others},
+            **{
+                f"of source {'NULL' if other is None else other.name}": self.entry(PHYSICS, other)
+                for other in others
+            },
             "of a source of the application's own": replace(self.entry(PHYSICS, None), source=9),
             "of another type of the same module": self.entry(PHYSICS, source, 64),
             "of the year before": self.entry(PHYSICS, source, year=2024),
             "of another unit": self.entry(BIOLOGY, source),
-            "of the simulator's report of the same unit and year": self.entry(PHYSICS, source, kind="simulator"),
+            "of the simulator's report of the same unit and year": self.entry(
+                PHYSICS, source, kind="simulator"
+            ),
             "of a unit without a report": self.entry(UNREPORTED, source, kind="simulator"),
-            "of another unit, without year and unit": self.entry(LIBRARY, source, year_and_unit=False),
+            "of another unit, without year and unit": self.entry(
+                LIBRARY, source, year_and_unit=False
+            ),
             "of source NULL, without year and unit": self.entry(PHYSICS, None, year_and_unit=False),
-            "typed in, by a user whose id is a job's": self.entry(PHYSICS, USER_MANUAL, created_by_id=1),
+            "typed in, by a user whose id is a job's": self.entry(
+                PHYSICS, USER_MANUAL, created_by_id=1
+            ),
         }
 
     async def put(self, *entries: Entry) -> list[int]:
         """Write rows; their ids."""
-        rows = [{name: getattr(entry, name) for name in Entry.__slots__ if name != "written"} for entry in entries]
+        rows = [
+            {name: getattr(entry, name) for name in Entry.__slots__ if name != "written"}
+            for entry in entries
+        ]
         async with self.engine.begin() as conn:
             return list(await conn.scalars(_PUT, {"rows": orjson.dumps(rows).decode()}))
 
@@ -162,9 +184,14 @@ class University:
 
     async def heads(self) -> dict[Scope, int]:
         """Which job's rows are in a scope."""
-        query = "SELECT carbon_report_module_id, data_entry_type_id, source, job_id FROM scope_heads"
+        query = (
+            "SELECT carbon_report_module_id, data_entry_type_id, source, job_id FROM scope_heads"
+        )
         async with self.engine.connect() as conn:
-            return {(module, type_id, source): job for module, type_id, source, job in await conn.execute(text(query))}
+            return {
+                (module, type_id, source): job
+                for module, type_id, source, job in await conn.execute(text(query))
+            }
 
     async def clear(self) -> None:
         """Forget every row that people or jobs have written, and every job."""

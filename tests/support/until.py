@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def until(condition: Callable[[], Any | Awaitable[Any]], *, within: float, every: float = 0.05, what: str) -> Any:
+async def until(
+    condition: Callable[[], Any | Awaitable[Any]], *, within: float, every: float = 0.05, what: str
+) -> Any:
     """Wait for a condition, sync or async, to be true, and return what it gave.
 
     Looks every `every` seconds; raises AssertionError naming `what` after `within` seconds.

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from service.app import App, build_app
 from service.contract.topics import Topics
 from service.demo.processes import free_port
-from service.domain.model import ProviderType
+from service.domain.provider_types import ProviderType
 from service.kafka.connection import connection_options
 from service.kafka.topic_admin import ensure_topics
 from service.settings import Settings
@@ -28,18 +28,27 @@ PARTITIONS = 3
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 
 
-def settings_for(database: str, kafka: str, root: Path, prefix: str, /, **more: dict[str, Any]) -> Settings:
+def settings_for(
+    database: str, kafka: str, root: Path, prefix: str, /, **more: dict[str, Any]
+) -> Settings:
     """Settings of a test's own worker; `more` overrides groups, `kafka={"session_timeout": 6}`."""
     groups: dict[str, Any] = {
         "database": {"url": database},
-        "kafka": {"bootstrap_servers": kafka, "topic_prefix": prefix, "partitions": PARTITIONS, "session_timeout": 6},
+        "kafka": {
+            "bootstrap_servers": kafka,
+            "topic_prefix": prefix,
+            "partitions": PARTITIONS,
+            "session_timeout": 6,
+        },
         "storage": {"root": root.as_uri()},
         "http": {"host": "127.0.0.1", "port": 0},
         "retry": {"first_pause": 0.05, "longest_pause": 0.5, "probe_pause": 0.5},
         "announce": {"sweep_interval": 0.5},
     }
     alone = {name: more.pop(name) for name in list(more) if not isinstance(more[name], dict)}
-    merged = {name: groups.get(name, {}) | more.get(name, {}) for name in groups.keys() | more.keys()}
+    merged = {
+        name: groups.get(name, {}) | more.get(name, {}) for name in groups.keys() | more.keys()
+    }
     return Settings(**merged, **alone, _env_file=None)
 
 
@@ -49,7 +58,9 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     app = build_app(settings)
     work = asyncio.create_task(app.run())
     try:
-        await until(lambda: app.health.started or work.done(), within=30, what="the worker has started")
+        await until(
+            lambda: app.health.started or work.done(), within=30, what="the worker has started"
+        )
         yield app
     finally:
         app.stop()
@@ -64,7 +75,9 @@ def environment(settings: Settings) -> dict[str, str]:
             if value is None:
                 continue
             variable = f"UPLOADS_{group}__{name}" if name else f"UPLOADS_{group}"
-            variables[variable.upper()] = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+            variables[variable.upper()] = (
+                value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+            )
     return variables
 
 
@@ -74,7 +87,9 @@ class Process:
     def __init__(self, settings: Settings, *, log: Path, crash_at: str = "") -> None:
         self.port = free_port()
         self.log = log
-        self._environment = os.environ | environment(settings) | {"UPLOADS_HTTP__PORT": str(self.port)}
+        self._environment = (
+            os.environ | environment(settings) | {"UPLOADS_HTTP__PORT": str(self.port)}
+        )
         if crash_at:
             self._environment |= {"UPLOADS_CRASH_AT": crash_at}
         self.process: subprocess.Popen[bytes] | None = None
@@ -82,7 +97,10 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve"], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", "service", "serve"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
             )
 
     @property
@@ -105,7 +123,9 @@ class Process:
         """The status of `/health/<probe>`; 0 where nobody answers."""
         async with httpx.AsyncClient() as client:
             with suppress(httpx.HTTPError):
-                return (await client.get(f"http://127.0.0.1:{self.port}/health/{probe}", timeout=5)).status_code
+                return (
+                    await client.get(f"http://127.0.0.1:{self.port}/health/{probe}", timeout=5)
+                ).status_code
         return 0
 
     async def ready(self, within: float = 30) -> None:
@@ -130,7 +150,9 @@ def process(settings: Settings, log: Path, *, crash_at: str = "") -> Iterator[Pr
 class Client:
     """What the application does: produces jobs and reads what comes back. Reads all partitions, in no group."""
 
-    def __init__(self, settings: Settings, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
+    def __init__(
+        self, settings: Settings, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer
+    ) -> None:
         self.topics = Topics(settings.kafka.topic_prefix)
         self.records: list[ConsumerRecord[Any, Any]] = []
         self._producer = producer
@@ -147,7 +169,9 @@ class Client:
     ) -> Any:
         """Produce one record to the topic of a provider type; where it lies."""
         payload = orjson.dumps(value) if isinstance(value, dict) else value
-        return await self._producer.send_and_wait(self.topics.job_topic(provider_type), payload, key=key, **more)
+        return await self._producer.send_and_wait(
+            self.topics.job_topic(provider_type), payload, key=key, **more
+        )
 
     async def read(self) -> None:
         """Take in what has arrived."""
@@ -172,7 +196,9 @@ class Client:
         await until(arrived, within=within, what=f"{count} events of job {job_id} have arrived")
         return self.events(job_id)[-1]
 
-    async def dead_letters(self, count: int, *, within: float = 30) -> list[ConsumerRecord[Any, Any]]:
+    async def dead_letters(
+        self, count: int, *, within: float = 30
+    ) -> list[ConsumerRecord[Any, Any]]:
         """The records of the dead-letter topic, once there are `count` of them."""
 
         async def arrived() -> bool:
@@ -190,7 +216,9 @@ class Client:
         )
         await consumer.start()
         try:
-            offsets = {n: await consumer.committed(TopicPartition(topic, n)) for n in range(PARTITIONS)}
+            offsets = {
+                n: await consumer.committed(TopicPartition(topic, n)) for n in range(PARTITIONS)
+            }
         finally:
             await consumer.stop()
         return {partition: offset for partition, offset in offsets.items() if offset is not None}
@@ -208,14 +236,18 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
         return False
 
     await until(created, within=30, what="the topics exist")
-    producer = AIOKafkaProducer(**connection_options(settings.kafka), acks="all", max_request_size=2**22)
+    producer = AIOKafkaProducer(
+        **connection_options(settings.kafka), acks="all", max_request_size=2**22
+    )
     consumer = AIOKafkaConsumer(
         **connection_options(settings.kafka), auto_offset_reset="earliest", enable_auto_commit=False
     )
     await producer.start()
     await consumer.start()
     outgoing = (topics.completed, topics.progress, topics.dead_letter)
-    consumer.assign([TopicPartition(topic, number) for topic in outgoing for number in range(PARTITIONS)])
+    consumer.assign(
+        [TopicPartition(topic, number) for topic in outgoing for number in range(PARTITIONS)]
+    )
     await consumer.seek_to_beginning()
     try:
         yield Client(settings, producer, consumer)

@@ -30,7 +30,9 @@ PURCHASE = (
     "purchase_institutional_code* purchase_institutional_description purchase_additional_code"
 )
 ENTRIES = {
-    (1, "member", 1): ("name* sius_code*{51,52,53,54,56,57,58,59} user_institutional_id* fte*[0,1]"),
+    (1, "member", 1): (
+        "name* sius_code*{51,52,53,54,56,57,58,59} user_institutional_id* fte*[0,1]"
+    ),
     (2, "student", 1): "fte*[0,inf]",
     (10, "scientific", 4): EQUIPMENT,
     (11, "it", 4): EQUIPMENT,
@@ -49,7 +51,11 @@ ENTRIES = {
     ),
     (31, "energy_combustion", 3): "name* unit quantity*[0,inf]",
     (32, "building_embodied_energy", 3): "building_name*",
-    (40, "external_clouds", 7): "service_type* provider* spent_amount*[0,inf] currency{chf,eur,usd}",
+    (
+        40,
+        "external_clouds",
+        7,
+    ): "service_type* provider* spent_amount*[0,inf] currency{chf,eur,usd}",
     (41, "external_ai", 7): (
         "provider* usage_type* requests_per_user_per_day*{1_5,5_20,20_100,gt_100} fte_count*[0.1,inf]"
     ),
@@ -62,7 +68,11 @@ ENTRIES = {
     (65, "vehicles", 5): PURCHASE,
     (66, "other_purchases", 5): PURCHASE,
     (67, "additional_purchases", 5): "name* unit* annual_consumption*[0,inf] coef_to_kg*[0,inf]",
-    (70, "research_facilities", 6): "researchfacility_id* researchfacility_name* use*[0,inf] use_unit*",
+    (
+        70,
+        "research_facilities",
+        6,
+    ): "researchfacility_id* researchfacility_name* use*[0,inf] use_unit*",
     (71, "mice_and_fish_animal_facilities", 6): (
         "researchfacility_id* researchfacility_name* use*[0,inf] use_unit* researchfacility_type*"
     ),
@@ -106,7 +116,10 @@ FACTORS = {
     50: ("category* subcategory", "unit* ef_kg_co2eq_per_unit*[0,inf]"),
     **dict.fromkeys(range(60, 67), PURCHASE_FACTORS),
     67: ("name*", "ef_kg_co2eq_per_kg*[0,inf]"),
-    70: ("researchfacility_id* researchfacility_name* use_unit*", "total_use*[0,inf] kg_co2eq_sum[0,inf]"),
+    70: (
+        "researchfacility_id* researchfacility_name* use_unit*",
+        "total_use*[0,inf] kg_co2eq_sum[0,inf]",
+    ),
     71: (
         "researchfacility_id* researchfacility_name* use_unit* researchfacility_type*",
         "total_use*[0,inf] kg_co2eq_sum[0,inf]",
@@ -129,13 +142,19 @@ def _values(column: Column) -> str:
 
 
 def _short(columns: tuple[Column, ...]) -> str:
-    default = {column.name: "" if column.default is None else f"={column.default}" for column in columns}
+    default = {
+        column.name: "" if column.default is None else f"={column.default}" for column in columns
+    }
     return " ".join(f"{c.name}{'*' * c.required}{_values(c)}{default[c.name]}" for c in columns)
 
 
 def test_there_are_the_specified_types_and_no_others():
-    assert [(kind.id, kind.name, kind.module_type_id) for kind in ENTRY_TYPES.values()] == list(ENTRIES)
-    assert [(kind.id, kind.name, kind.module_type_id) for kind in FACTOR_TYPES.values()] == list(ENTRIES)
+    assert [(kind.id, kind.name, kind.module_type_id) for kind in ENTRY_TYPES.values()] == list(
+        ENTRIES
+    )
+    assert [(kind.id, kind.name, kind.module_type_id) for kind in FACTOR_TYPES.values()] == list(
+        ENTRIES
+    )
 
 
 @pytest.mark.parametrize("spec", ENTRIES, ids=lambda spec: spec[1])
@@ -150,11 +169,15 @@ def test_a_factor_type_has_the_specified_identity_and_values(type_id):
 
 
 @pytest.mark.parametrize("kind", ENTRY_TYPES.values(), ids=lambda kind: kind.name)
-def test_every_entry_type_accepts_a_note_and_an_override_last_and_a_unit_first_in_per_year_files(kind):
+def test_every_entry_type_accepts_a_note_and_an_override_last_and_a_unit_first_in_per_year_files(
+    kind,
+):
     columns = columns_of(kind, per_year=True)
     assert _short((columns[0], *columns[-2:])) == "unit_institutional_id* note kg_co2eq[0,inf]"
     assert columns_of(kind, per_year=False) == columns[1:]
-    assert [column.key for column in columns if column.key != column.name] == ["__kg_co2eq_override__"]
+    assert [column.key for column in columns if column.key != column.name] == [
+        "__kg_co2eq_override__"
+    ]
 
 
 def test_only_equipment_has_a_sum_and_only_members_are_unique():
@@ -180,7 +203,9 @@ def test_a_type_is_found_by_number_and_by_name(key):
     assert factor_type(key).id == 66
 
 
-@pytest.mark.parametrize("key", [0, 99, -1, "", "Member", "members", "6_6", "٦٦", "66.0", True, "9" * 5000])
+@pytest.mark.parametrize(
+    "key", [0, 99, -1, "", "Member", "members", "6_6", "٦٦", "66.0", True, "9" * 5000]
+)
 def test_an_unknown_type_is_refused(key):
     with pytest.raises(UnknownType):
         entry_type(key)
@@ -189,7 +214,9 @@ def test_an_unknown_type_is_refused(key):
 
 
 def test_a_misspelt_type_is_answered_with_those_close_to_it():
-    with pytest.raises(UnknownType, match=r'no "Other_Purchase"; expected .* other_purchases \(66\)'):
+    with pytest.raises(
+        UnknownType, match=r'no "Other_Purchase"; expected .* other_purchases \(66\)'
+    ):
         entry_type("Other_Purchase")
 
 
@@ -201,4 +228,8 @@ def test_a_long_unknown_name_is_cut_in_the_message():
 
 def test_modules_have_their_names():
     assert list(MODULES) == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert (module_name(5), module_name(7), module_name(9)) == ("purchase", "cloud and AI", "module type 9")
+    assert (module_name(5), module_name(7), module_name(9)) == (
+        "purchase",
+        "cloud and AI",
+        "module type 9",
+    )

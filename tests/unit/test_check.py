@@ -18,7 +18,9 @@ MEMBER = {"name": "Chloé", "sius_code": "52", "user_institutional_id": "7", "ft
 
 
 def purchases(header, **options):
-    return EntryChecker(entry_type("other_purchases"), header, TARGET, **({"units": UNITS} | options))
+    return EntryChecker(
+        entry_type("other_purchases"), header, TARGET, **({"units": UNITS} | options)
+    )
 
 
 def check_purchase(**cells):
@@ -43,7 +45,9 @@ def error(result):
 
 
 def test_a_good_row_becomes_a_tagged_record():
-    ((_, line),), bad = check_purchase(supplier="Müller & Söhne", quantity="3", note="fragile", kg_co2eq="0")
+    ((_, line),), bad = check_purchase(
+        supplier="Müller & Söhne", quantity="3", note="fragile", kg_co2eq="0"
+    )
     assert bad == []
     tags = entry(line)
     assert tags.pop("data") == {
@@ -67,7 +71,14 @@ def test_a_good_row_becomes_a_tagged_record():
 
 
 def test_columns_may_stand_in_any_order_between_unknown_ones_and_blanks_around_names():
-    header = [" total_spent_amount ", "colour", "name", "purchase_institutional_code", "unit_institutional_id", ""]
+    header = [
+        " total_spent_amount ",
+        "colour",
+        "name",
+        "purchase_institutional_code",
+        "unit_institutional_id",
+        "",
+    ]
     good, bad = purchases(header).check([["5", "red", "Gloves", "4", "200", "x"]])
     assert not bad
     ((module, line),) = good
@@ -75,7 +86,11 @@ def test_columns_may_stand_in_any_order_between_unknown_ones_and_blanks_around_n
 
 
 def test_cells_are_trimmed_and_an_empty_cell_is_absent():
-    data = stored(check_purchase(name="  Gloves\u00a0\t", supplier=" \u2003 ", quantity="  ", currency=" EUR "))
+    data = stored(
+        check_purchase(
+            name="  Gloves\u00a0\t", supplier=" \u2003 ", quantity="  ", currency=" EUR "
+        )
+    )
     assert (data["name"], data["currency"]) == ("Gloves", "eur")
     assert data.keys() & {"supplier", "quantity"} == set()
 
@@ -140,7 +155,9 @@ def test_a_unit_without_a_report_of_the_year_is_a_row_error():
 
 
 def test_a_unit_specific_upload_ignores_the_unit_column():
-    good, bad = purchases(list(PURCHASE), units=None, module=(77, 7)).check([["999", "Gloves", "1", "4"]])
+    good, bad = purchases(list(PURCHASE), units=None, module=(77, 7)).check(
+        [["999", "Gloves", "1", "4"]]
+    )
     ((module, line),) = good
     assert (module, entry(line)["unit_id"], bad) == (77, 7, [])
     assert "unit_institutional_id" not in entry(line)["data"]
@@ -164,9 +181,15 @@ def test_units_or_a_module_must_be_given_and_not_both():
 def test_missing_columns_are_named_in_the_order_of_the_catalogue():
     header = ["purchase_institutional_code", " name ", "Total_Spent_Amount"]
     kind = entry_type(66)
-    assert missing_columns(kind, header, per_year=True) == ["unit_institutional_id", "total_spent_amount"]
+    assert missing_columns(kind, header, per_year=True) == [
+        "unit_institutional_id",
+        "total_spent_amount",
+    ]
     assert missing_columns(kind, header, per_year=False) == ["total_spent_amount"]
-    assert missing_columns(factor_type(21), [], per_year=True) == ["country_code", "ef_kg_co2eq_per_km"]
+    assert missing_columns(factor_type(21), [], per_year=True) == [
+        "country_code",
+        "ef_kg_co2eq_per_km",
+    ]
 
 
 def test_every_row_below_a_header_without_a_required_column_lacks_it():
@@ -186,17 +209,30 @@ def test_a_known_column_that_stands_twice_is_ambiguous():
 def test_a_second_row_of_a_member_is_a_duplicate_within_its_module_only():
     header = ["unit_institutional_id", *MEMBER]
     checker = EntryChecker(entry_type("member"), header, TARGET, units=UNITS)
-    rows = [["100", "A", "52", "7", "1"], ["200", "B", "52", "7", "1"], ["100", "C", "52", " 7 ", "1"]]
+    rows = [
+        ["100", "A", "52", "7", "1"],
+        ["200", "B", "52", "7", "1"],
+        ["100", "C", "52", " 7 ", "1"],
+    ]
     good, bad = checker.check(rows)
     assert [module for module, _ in good] == [11, 22]
-    assert (bad[0].error.row, bad[0].error.column, bad[0].error.code) == (3, "user_institutional_id", "duplicate")
+    assert (bad[0].error.row, bad[0].error.column, bad[0].error.code) == (
+        3,
+        "user_institutional_id",
+        "duplicate",
+    )
     assert "row 1" in bad[0].error.message
     assert checker.taken == {(11, "7"): 1, (22, "7"): 2}
 
 
 def test_an_invalid_row_takes_no_id_and_a_duplicate_is_judged_last():
     checker = EntryChecker(entry_type("member"), list(MEMBER), TARGET, module=(11, 1))
-    rows = [["A", "52", "7", "2"], ["B", "52", "7", "1"], ["C", "52", "7", "2"], ["D", "52", "7", "1"]]
+    rows = [
+        ["A", "52", "7", "2"],
+        ["B", "52", "7", "1"],
+        ["C", "52", "7", "2"],
+        ["D", "52", "7", "1"],
+    ]
     good, bad = checker.check(rows)
     assert len(good) == 1
     assert [(row.error.row, row.error.code) for row in bad] == [
@@ -210,5 +246,8 @@ def test_an_id_that_another_entry_of_the_module_holds_is_a_duplicate():
     header = ["unit_institutional_id", *MEMBER]
     checker = EntryChecker(entry_type("member"), header, TARGET, units=UNITS, held={11: {"7"}})
     good, bad = checker.check([["100", "A", "52", "7", "1"], ["200", "A", "52", "7", "1"]])
-    assert ([module for module, _ in good], [row.error.code for row in bad]) == ([22], ["duplicate"])
+    assert ([module for module, _ in good], [row.error.code for row in bad]) == (
+        [22],
+        ["duplicate"],
+    )
     assert checker.taken == {(22, "7"): 2}

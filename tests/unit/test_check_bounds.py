@@ -54,7 +54,9 @@ def check(kind, **cells):
         row |= dict.fromkeys(kind.sum_at_most.columns, "")
     row |= cells
     if isinstance(kind, EntryType):
-        checker = EntryChecker(kind, list(row), RowTags(kind.id, 2025, 1, 1), units={UNIT.example: (1, 2)})
+        checker = EntryChecker(
+            kind, list(row), RowTags(kind.id, 2025, 1, 1), units={UNIT.example: (1, 2)}
+        )
     else:
         checker = FactorChecker(kind, list(row))
     return checker.check([list(row.values())])
@@ -83,7 +85,11 @@ def test_the_upper_bound_is_in_and_what_is_above_is_out(kind, column):
         assert accepts(kind, column.name, repr(column.maximum))
         assert not accepts(kind, column.name, _beyond(column, column.maximum, inf))
     else:
-        assert accepts(kind, column.name, repr(MAX_WHOLE if isinstance(column, Integer) else 1.7976931348623157e308))
+        assert accepts(
+            kind,
+            column.name,
+            repr(MAX_WHOLE if isinstance(column, Integer) else 1.7976931348623157e308),
+        )
         _, (bad,) = check(kind, **{column.name: "1.8e308"})
         assert bad.error.code == "not_finite"
 
@@ -100,7 +106,11 @@ def test_every_value_of_a_list_is_in_and_any_other_is_out(kind, column):
     for value in column.values:
         good, bad = check(kind, **{column.name: f" {value} "})
         assert (len(good), bad) == (1, [])
-    for other in (f"{column.values[0]}x", column.values[0][:-1], f"{column.values[0]},{column.values[1]}"):
+    for other in (
+        f"{column.values[0]}x",
+        column.values[0][:-1],
+        f"{column.values[0]},{column.values[1]}",
+    ):
         _, (bad,) = check(kind, **{column.name: other})
         assert (bad.error.column, bad.error.code) == (column.name, "not_in_list")
 

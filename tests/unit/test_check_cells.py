@@ -26,12 +26,16 @@ PLANE = {
 
 def check_purchase(**cells):
     row = PURCHASE | cells
-    checker = EntryChecker(entry_type("other_purchases"), list(row), RowTags(66, 2025, 1, 8123), units=UNITS)
+    checker = EntryChecker(
+        entry_type("other_purchases"), list(row), RowTags(66, 2025, 1, 8123), units=UNITS
+    )
     return checker.check([list(row.values())])
 
 
 def check_own(kind, held=None, **cells):
-    checker = EntryChecker(entry_type(kind), list(cells), RowTags(1, 2025, 2, 8123), module=(11, 1), held=held)
+    checker = EntryChecker(
+        entry_type(kind), list(cells), RowTags(1, 2025, 2, 8123), module=(11, 1), held=held
+    )
     return checker.check([list(cells.values())])
 
 
@@ -52,7 +56,16 @@ def error(result):
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("40", 40), ("+40", 40), ("-0", 0), ("1e3", 1000), ("1.5E-2", 0.015), (".5", 0.5), ("5.", 5), ("0012", 12)],
+    [
+        ("40", 40),
+        ("+40", 40),
+        ("-0", 0),
+        ("1e3", 1000),
+        ("1.5E-2", 0.015),
+        (".5", 0.5),
+        ("5.", 5),
+        ("0012", 12),
+    ],
 )
 def test_numbers_are_decimal_notation_with_an_exponent_if_need_be(cell, value):
     assert stored(check_purchase(quantity=cell))["quantity"] == value
@@ -95,7 +108,9 @@ def test_what_is_no_number_is_a_row_error(cell, code):
 
 @pytest.mark.parametrize("cell", ["40", "40.0", "4e1", "400e-1", " 40 ", "040"])
 def test_an_integer_may_be_written_in_any_way_that_is_whole(cell):
-    value = stored(check_own("it", **EQUIPMENT, active_usage_hours_per_week=cell))["active_usage_hours_per_week"]
+    value = stored(check_own("it", **EQUIPMENT, active_usage_hours_per_week=cell))[
+        "active_usage_hours_per_week"
+    ]
     assert (value, type(value)) == (40, int)
 
 
@@ -117,7 +132,10 @@ def test_what_is_no_whole_number_is_a_row_error(cell, code):
 
 
 def test_the_largest_whole_number_is_kept_exactly():
-    assert stored(check_own("plane", **PLANE, number_of_trips="9007199254740991"))["number_of_trips"] == 2**53 - 1
+    assert (
+        stored(check_own("plane", **PLANE, number_of_trips="9007199254740991"))["number_of_trips"]
+        == 2**53 - 1
+    )
 
 
 @pytest.mark.parametrize("header", [PLANE, PLANE | {"number_of_trips": ""}])
@@ -149,7 +167,9 @@ def test_codes_in_a_list_of_numbers_are_stored_as_text():
 
 @pytest.mark.parametrize("cell", ["2025-03-18", " 2024-02-29 "])
 def test_dates_are_kept_as_iso_dates(cell):
-    assert stored(check_own("plane", **PLANE, departure_date=cell))["departure_date"] == cell.strip()
+    assert (
+        stored(check_own("plane", **PLANE, departure_date=cell))["departure_date"] == cell.strip()
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,7 +190,9 @@ def test_any_other_form_of_date_is_a_row_error(cell):
     assert (found.column, found.code) == ("departure_date", "bad_date")
 
 
-@pytest.mark.parametrize(("active", "standby"), [("168", "0"), ("100", "68"), ("168", ""), ("", "168"), ("0", "0")])
+@pytest.mark.parametrize(
+    ("active", "standby"), [("168", "0"), ("100", "68"), ("168", ""), ("", "168"), ("0", "0")]
+)
 def test_the_hours_of_a_week_may_be_used_up(active, standby):
     hours = {"active_usage_hours_per_week": active, "standby_usage_hours_per_week": standby}
     assert stored(check_own("other", **EQUIPMENT, **hours))
@@ -207,7 +229,9 @@ def test_a_message_says_what_was_found_and_what_to_do(cells, said):
     assert said in error(check_purchase(**cells)).message
 
 
-@pytest.mark.parametrize("cell", ["x" * 41, "\x00" * 41, "1," + "2" * 131_000, "1_" + "2" * 131_000])
+@pytest.mark.parametrize(
+    "cell", ["x" * 41, "\x00" * 41, "1," + "2" * 131_000, "1_" + "2" * 131_000]
+)
 def test_a_message_quotes_forty_characters_at_most(cell):
     message = error(check_purchase(total_spent_amount=cell)).message
     assert len(message.split('"')[1]) == 40

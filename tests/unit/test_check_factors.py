@@ -27,10 +27,21 @@ def test_an_absent_identity_column_is_left_out_of_the_identity():
 
 def test_the_second_valid_row_of_an_identity_is_a_duplicate():
     checker = factors()
-    rows = [["gas", "", "kg", "-1"], ["gas", "", "kg", "1"], ["gas", "a", "kg", "1"], [" gas", "", "l", "2"]]
+    rows = [
+        ["gas", "", "kg", "-1"],
+        ["gas", "", "kg", "1"],
+        ["gas", "a", "kg", "1"],
+        [" gas", "", "l", "2"],
+    ]
     good, bad = checker.check(rows)
-    assert [record[0] for record in good] == ['{"category":"gas"}', '{"category":"gas","subcategory":"a"}']
-    assert [(row.error.row, row.error.code) for row in bad] == [(1, "out_of_bounds"), (4, "duplicate")]
+    assert [record[0] for record in good] == [
+        '{"category":"gas"}',
+        '{"category":"gas","subcategory":"a"}',
+    ]
+    assert [(row.error.row, row.error.code) for row in bad] == [
+        (1, "out_of_bounds"),
+        (4, "duplicate"),
+    ]
     assert "row 2" in bad[1].error.message
 
 

@@ -7,16 +7,25 @@ from service.rows.checker import EntryChecker, RowTags, inline_table
 from tests.support.lines import entry
 
 STUDENT = entry_type("student")
-PLANE = {"origin_iata": "GVA", "destination_iata": "OSL", "user_institutional_id": 302417, "cabin_class": "first"}
+PLANE = {
+    "origin_iata": "GVA",
+    "destination_iata": "OSL",
+    "user_institutional_id": 302417,
+    "cabin_class": "first",
+}
 
 
 def check(kind, rows):
     header, cells = inline_table(entry_type(kind), rows, per_year=False)
-    return EntryChecker(entry_type(kind), header, RowTags(2, 2025, 4, 1), module=(11, 1)).check(cells)
+    return EntryChecker(entry_type(kind), header, RowTags(2, 2025, 4, 1), module=(11, 1)).check(
+        cells
+    )
 
 
 def test_the_header_has_the_keys_as_they_appear_then_the_required_ones_that_no_row_has():
-    header, cells = inline_table(STUDENT, [{"note": "a", "colour": None}, {"kg_co2eq": 1, "note": "b"}])
+    header, cells = inline_table(
+        STUDENT, [{"note": "a", "colour": None}, {"kg_co2eq": 1, "note": "b"}]
+    )
     assert header == ["note", "colour", "kg_co2eq", "unit_institutional_id", "fte"]
     assert list(cells) == [["a", "", "", "", ""], ["b", "", "1", "", ""]]
 
@@ -49,7 +58,8 @@ def test_a_number_becomes_text_that_reads_back_as_the_same_number(number):
 
 @pytest.mark.parametrize("value", [True, False, [], [1, 2], {}, {"a": {"b": "é"}}])
 @pytest.mark.parametrize(
-    "column", ["origin_iata", "cabin_class", "departure_date", "number_of_trips", "note", "kg_co2eq"]
+    "column",
+    ["origin_iata", "cabin_class", "departure_date", "number_of_trips", "note", "kg_co2eq"],
 )
 def test_a_nested_value_is_a_row_error_in_every_column(column, value):
     good, bad = check("plane", [PLANE | {column: value}])

@@ -29,21 +29,89 @@ def forms():
     """Every kind and form of file whose columns no other has."""
     kinds = [(kind, per_year) for kind in ENTRY_TYPES.values() for per_year in (True, False)]
     kinds += [(kind, False) for kind in FACTOR_TYPES.values()]
-    unlike = {(type(kind), columns_of(kind, per_year=per_year)): (kind, per_year) for kind, per_year in kinds}
+    unlike = {
+        (type(kind), columns_of(kind, per_year=per_year)): (kind, per_year)
+        for kind, per_year in kinds
+    }
     for kind, per_year in unlike.values():
         form = "factors" if not isinstance(kind, EntryType) else "year" if per_year else "unit"
         yield pytest.param(kind, per_year, id=f"{kind.name}-{form}")
 
 
 FORMS = list(forms())
-ANYWHERE = ["", " ", "\t", "\u00a0", "\x1c", "\x00", "a\x00b", r"\u0000", "é", "x" * 50, '"', "\\", "0,5"]
+ANYWHERE = [
+    "",
+    " ",
+    "\t",
+    "\u00a0",
+    "\x1c",
+    "\x00",
+    "a\x00b",
+    r"\u0000",
+    "é",
+    "x" * 50,
+    '"',
+    "\\",
+    "0,5",
+]
 NUMBERS = [
-    *("-0", "0.1", "0.09", "1.5", "40.0", "40.5", "4e1", "4e-1", "-1", "1e400", "1e-400", "9" * 400, ".5", "5.", "."),
-    *("nan", "inf", "-Infinity", "1_0", "٤", "４", "0x1", "1 0", " 1", "1\u2003", "\x1c1", "\u00a01"),
+    *(
+        "-0",
+        "0.1",
+        "0.09",
+        "1.5",
+        "40.0",
+        "40.5",
+        "4e1",
+        "4e-1",
+        "-1",
+        "1e400",
+        "1e-400",
+        "9" * 400,
+        ".5",
+        "5.",
+        ".",
+    ),
+    *(
+        "nan",
+        "inf",
+        "-Infinity",
+        "1_0",
+        "٤",
+        "４",
+        "0x1",
+        "1 0",
+        " 1",
+        "1\u2003",
+        "\x1c1",
+        "\u00a01",
+    ),
     *("1,234.5", "True"),
 ]
-WHOLE = ["40.0", "40.5", "4e1", "4e-1", "0", "168", "169", "9007199254740991", "9007199254740992", "1_0", "٤", "-1"]
-DATES = [" 2025-03-18", "2025-02-30", "20250318", "2025-W01-1", "2025-077", "2025-03-1８", "2025-3-18", "25-03-18"]
+WHOLE = [
+    "40.0",
+    "40.5",
+    "4e1",
+    "4e-1",
+    "0",
+    "168",
+    "169",
+    "9007199254740991",
+    "9007199254740992",
+    "1_0",
+    "٤",
+    "-1",
+]
+DATES = [
+    " 2025-03-18",
+    "2025-02-30",
+    "20250318",
+    "2025-W01-1",
+    "2025-077",
+    "2025-03-1８",
+    "2025-3-18",
+    "25-03-18",
+]
 
 
 def good(column):
@@ -67,7 +135,11 @@ def odd(column):
     """Cells near the edge of what the column takes, on either side."""
     match column:
         case Choice():
-            near = [form for value in column.values for form in (value.upper(), f" {value}\t", f"{value}x", value[1:])]
+            near = [
+                form
+                for value in column.values
+                for form in (value.upper(), f" {value}\t", f"{value}x", value[1:])
+            ]
         case Date():
             near = DATES
         case Integer():
@@ -76,7 +148,9 @@ def odd(column):
             near = NUMBERS
         case _:
             near = ["3", "4", "taken", " taken"]
-    return st.one_of(st.sampled_from(near), st.sampled_from(near), st.sampled_from(ANYWHERE), st.text())
+    return st.one_of(
+        st.sampled_from(near), st.sampled_from(near), st.sampled_from(ANYWHERE), st.text()
+    )
 
 
 @st.composite
@@ -191,7 +265,9 @@ def judge(kind, named, taken, *, per_year):
         elif value is not None:
             values[column.key] = value
         if column.name == "standby_usage_hours_per_week" and isinstance(kind, EntryType):
-            hours = values.get("active_usage_hours_per_week", 0) + values.get("standby_usage_hours_per_week", 0)
+            hours = values.get("active_usage_hours_per_week", 0) + values.get(
+                "standby_usage_hours_per_week", 0
+            )
             if hours > 168:
                 raise Bad(column.name, {"out_of_bounds"})
     if not isinstance(kind, EntryType):
@@ -239,7 +315,9 @@ def fates_of(kind, good, bad):
             module, line = next(records)
             row = entry(line)
             tags = {"data_entry_type_id": kind.id, "year": 2025, "source": 1, "created_by_id": 99}
-            assert row == tags | {column: row[column] for column in ("carbon_report_module_id", "unit_id", "data")}
+            assert row == tags | {
+                column: row[column] for column in ("carbon_report_module_id", "unit_id", "data")
+            }
             assert row["carbon_report_module_id"] == module
             yield (module, row["unit_id"], row["data"])
         else:

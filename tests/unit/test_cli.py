@@ -45,7 +45,10 @@ def test_help_shows_examples(command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "needed"),
     [
-        ("submit", {"UPLOADS_DATABASE__URL", "UPLOADS_KAFKA__BOOTSTRAP_SERVERS", "UPLOADS_STORAGE__ROOT"}),
+        (
+            "submit",
+            {"UPLOADS_DATABASE__URL", "UPLOADS_KAFKA__BOOTSTRAP_SERVERS", "UPLOADS_STORAGE__ROOT"},
+        ),
         ("watch", {"UPLOADS_KAFKA__BOOTSTRAP_SERVERS"}),
         ("check", {"UPLOADS_DATABASE__URL"}),
     ],
@@ -64,15 +67,23 @@ def test_help_names_the_settings_that_are_needed_and_so_does_their_lack(
 
 @pytest.mark.parametrize("kind", ENTRY_TYPES.values(), ids=lambda kind: kind.name)
 def test_a_template_is_given_by_name_and_by_number(kind) -> None:
-    assert run("template", kind.name).out == run("template", str(kind.id)).out == template(kind, per_year=True)
+    assert (
+        run("template", kind.name).out
+        == run("template", str(kind.id)).out
+        == template(kind, per_year=True)
+    )
 
 
 def test_a_template_of_a_unit_specific_file_lacks_the_unit() -> None:
-    assert run("template", "member", "--unit-specific").out == template(entry_type("member"), per_year=False)
+    assert run("template", "member", "--unit-specific").out == template(
+        entry_type("member"), per_year=False
+    )
 
 
 def test_a_template_of_factors() -> None:
-    assert run("template", "plane", "--factors").out == template(factor_type("plane"), per_year=False)
+    assert run("template", "plane", "--factors").out == template(
+        factor_type("plane"), per_year=False
+    )
 
 
 def test_factors_are_never_unit_specific() -> None:
@@ -83,7 +94,9 @@ def test_factors_are_never_unit_specific() -> None:
 def test_without_a_type_the_template_command_lists_them_with_their_modules(option, kinds) -> None:
     heading, *lines = run("template", *option).out.splitlines()
     assert heading.split() == ["number", "type", "module"]
-    assert [line.split()[:2] for line in lines] == [[str(kind.id), kind.name] for kind in kinds.values()]
+    assert [line.split()[:2] for line in lines] == [
+        [str(kind.id), kind.name] for kind in kinds.values()
+    ]
     assert lines[0].endswith("headcount")
 
 
@@ -91,7 +104,10 @@ def test_an_unknown_type_is_told_with_those_that_are_close() -> None:
     ran = run("template", "other_purchase")
     assert ran.exit_code == WRONG
     assert ran.err.count("\n") == 1
-    assert 'There is no "other_purchase"; expected a name or number such as other_purchases (66)' in ran.err
+    assert (
+        'There is no "other_purchase"; expected a name or number such as other_purchases (66)'
+        in ran.err
+    )
 
 
 @pytest.mark.parametrize("command", ["submit", "check"])
@@ -121,7 +137,9 @@ def test_what_does_not_fit_together_is_refused_before_anything_is_asked_for(
 
 
 @pytest.mark.parametrize("command", ["submit", "check"])
-def test_a_file_that_is_not_there_or_is_a_directory_is_refused(command: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_is_a_directory_is_refused(
+    command: str, tmp_path: Path
+) -> None:
     assert "does not exist" in run(command, tmp_path / "none.csv", *PURCHASE).err
     assert "is a directory" in run(command, tmp_path, *PURCHASE).err
 
@@ -130,16 +148,30 @@ def test_a_file_that_is_not_there_or_is_a_directory_is_refused(command: str, tmp
     ("error", "exit_code", "said"),
     [
         (InvalidSettings("UPLOADS_X: Field required"), WRONG, "UPLOADS_X: Field required"),
-        (UnknownType("There is no …"), WRONG, "There is no …"),
+        (UnknownType("no_such", asked="x", expected=["y"]), WRONG, 'There is no "x"; expected'),
         (ConnectionRefusedError(111, "refused"), AWAY, "UPLOADS_DATABASE__URL"),
-        (asyncpg.InvalidPasswordError("password authentication failed"), AWAY, "UPLOADS_DATABASE__URL"),
-        (DBAPIError("SELECT", None, asyncpg.UndefinedTableError("upload_job_id_seq")), AWAY, "`uploads migrate`"),
+        (
+            asyncpg.InvalidPasswordError("password authentication failed"),
+            AWAY,
+            "UPLOADS_DATABASE__URL",
+        ),
+        (
+            DBAPIError("SELECT", None, asyncpg.UndefinedTableError("upload_job_id_seq")),
+            AWAY,
+            "`uploads migrate`",
+        ),
         (KafkaConnectionError("Unable to bootstrap"), AWAY, "UPLOADS_KAFKA__BOOTSTRAP_SERVERS"),
-        (TimeoutError("another process has been migrating"), AWAY, "another process has been migrating"),
+        (
+            TimeoutError("another process has been migrating"),
+            AWAY,
+            "another process has been migrating",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_a_failure_is_told_in_a_sentence_with_what_to_do(error: Exception, exit_code: int, said: str) -> None:
+def test_a_failure_is_told_in_a_sentence_with_what_to_do(
+    error: Exception, exit_code: int, said: str
+) -> None:
     failure = explain(error)
     assert failure is not None
     assert failure.exit_code == exit_code
@@ -147,7 +179,9 @@ def test_a_failure_is_told_in_a_sentence_with_what_to_do(error: Exception, exit_
 
 
 def test_why_no_broker_was_reached_is_told() -> None:
-    failure = explain(KafkaConnectionError("Unable to bootstrap"), 'Unable connect to "kafka:9092": no such user')
+    failure = explain(
+        KafkaConnectionError("Unable to bootstrap"), 'Unable connect to "kafka:9092": no such user'
+    )
     assert failure is not None
     assert 'Kafka does not answer. Unable connect to "kafka:9092": no such user.' in failure.message
 

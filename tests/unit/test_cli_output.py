@@ -18,9 +18,18 @@ from service.kafka.event_stream import Event, ReceivedEvent
 
 AT = datetime(2026, 3, 18, 14, tzinfo=UTC)
 PARKED = UploadParked(
-    job_id=7, provider_type="factors", code="wrong_size", message="It was cut short.", dead_letter_id=UUID(int=5)
+    job_id=7,
+    provider_type="factors",
+    code="wrong_size",
+    message="It was cut short.",
+    dead_letter_id=UUID(int=5),
 )
-PROGRESS: dict[str, Any] = {"stage": "inserting", "rows_done": 1500, "bytes_done": 10000, "bytes_total": 40000}
+PROGRESS: dict[str, Any] = {
+    "stage": "inserting",
+    "rows_done": 1500,
+    "bytes_done": 10000,
+    "bytes_total": 40000,
+}
 
 
 def completed(outcome: str = "partial", **changes: Any) -> UploadCompleted:
@@ -49,7 +58,12 @@ def completed(outcome: str = "partial", **changes: Any) -> UploadCompleted:
 
 
 def error(row: int) -> dict[str, Any]:
-    return {"row": row, "column": "quantity", "code": "not_a_number", "message": '"[red]0,5" is no number.'}
+    return {
+        "row": row,
+        "column": "quantity",
+        "code": "not_a_number",
+        "message": '"[red]0,5" is no number.',
+    }
 
 
 def shown(show: Any, *arguments: Any, terminal: bool = False) -> str:
@@ -100,8 +114,12 @@ def test_of_many_errors_and_modules_the_first_are_shown_and_the_others_counted()
 
 def test_a_rejected_job_says_why_and_a_superseded_one_by_whom() -> None:
     reason = {"code": "missing_column", "message": "The header lacks `name`."}
-    assert "Job 7: rejected. The header lacks `name`." in shown(show_end, completed("rejected", reason=reason))
-    assert "Job 7: superseded. Job 9 is newer" in shown(show_end, completed("superseded", superseded_by=9))
+    assert "Job 7: rejected. The header lacks `name`." in shown(
+        show_end, completed("rejected", reason=reason)
+    )
+    assert "Job 7: superseded. Job 9 is newer" in shown(
+        show_end, completed("superseded", superseded_by=9)
+    )
 
 
 def test_a_parked_job_says_why_and_how_to_learn_more() -> None:
@@ -112,7 +130,9 @@ def test_a_parked_job_says_why_and_how_to_learn_more() -> None:
 
 
 def test_a_preview_says_what_would_be() -> None:
-    assert shown(show_preview, "a.csv", completed()).startswith("a.csv would be partial\n10,000 rows")
+    assert shown(show_preview, "a.csv", completed()).startswith(
+        "a.csv would be partial\n10,000 rows"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,14 +166,19 @@ async def events(*sent: Event, for_ever: bool = False) -> AsyncIterator[Received
         (PARKED, 6),
     ],
 )
-async def test_the_exit_code_tells_the_outcome(end: Event, exit_code: int, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_exit_code_tells_the_outcome(
+    end: Event, exit_code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await wait_for_end(events(end), 7, 1, Screen(), as_json=True) == exit_code
     assert capsys.readouterr().out == end.model_dump_json() + "\n"
 
 
 async def test_other_jobs_are_none_of_its_business(capsys: pytest.CaptureFixture[str]) -> None:
     others = [completed("rejected", job_id=6), UploadProgress(job_id=8, **PROGRESS)]
-    assert await wait_for_end(events(*others, completed("succeeded")), 7, 1, Screen(), as_json=False) == 0
+    assert (
+        await wait_for_end(events(*others, completed("succeeded")), 7, 1, Screen(), as_json=False)
+        == 0
+    )
     assert capsys.readouterr().err == ""
 
 
@@ -175,5 +200,9 @@ async def test_on_a_terminal_progress_is_a_bar_that_goes_away() -> None:
 
 
 async def test_no_answer_in_time_has_an_exit_code_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert await wait_for_end(events(for_ever=True), 7, 0.05, Screen(), as_json=False) == NO_ANSWER == 7
+    assert (
+        await wait_for_end(events(for_ever=True), 7, 0.05, Screen(), as_json=False)
+        == NO_ANSWER
+        == 7
+    )
     assert "uploads watch --job 7 --from-beginning" in capsys.readouterr().err

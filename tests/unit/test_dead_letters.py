@@ -11,12 +11,19 @@ import orjson
 import pytest
 
 from service.cli.dead_letters.view import age, as_text, counted, record_as_json
-from service.dead_letters.edit import BadEdit, NotEditable, copy_message, draft_copy, parse_assignment
+from service.dead_letters.edit import (
+    BadEdit,
+    NotEditable,
+    copy_message,
+    draft_copy,
+    parse_assignment,
+)
 from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
 from service.dead_letters.select import parse_age, parse_scope
 from service.dead_letters.verdict import Verdict
 from service.domain.errors import NotJson, Poison, UnknownType
-from service.domain.model import Job, ProviderType, Record
+from service.domain.model import Job, Record
+from service.domain.provider_types import ProviderType
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dead-letters.md").read_text("utf-8")
 ID = UUID("3f0e2b52-63c1-5d9c-8c1e-0e4d1a3c7b55")
@@ -73,7 +80,9 @@ def test_a_scope_of_an_unknown_type_names_it() -> None:
         ("rows.0.name=", "rows.0.name", ""),
     ],
 )
-def test_an_assignment_takes_json_as_json_and_anything_else_as_text(text: str, path: str, value: Any) -> None:
+def test_an_assignment_takes_json_as_json_and_anything_else_as_text(
+    text: str, path: str, value: Any
+) -> None:
     assert parse_assignment(text) == (path, value)
 
 
@@ -84,7 +93,12 @@ def test_an_assignment_needs_a_field(text: str) -> None:
 
 
 def test_an_edited_copy_keeps_the_rest_and_is_based_on_its_original() -> None:
-    message = {"job_id": 7, "year": 2025, "file": {"url": "a", "size": 1}, "rows": [{"name": "x"}, {"name": "y"}]}
+    message = {
+        "job_id": 7,
+        "year": 2025,
+        "file": {"url": "a", "size": 1},
+        "rows": [{"name": "x"}, {"name": "y"}],
+    }
     original = record(orjson.dumps(message))
     changed = draft_copy(original, {"file.url": "b", "rows.1.name": "z", "extra.new": 1})
     assert changed == {
@@ -109,7 +123,9 @@ def test_a_message_that_is_no_json_object_cannot_be_edited(value: bytes | None) 
         draft_copy(record(value), {})
 
 
-@pytest.mark.parametrize("job_id", [b"", b', "job_id": "7"', b', "job_id": 0', b', "job_id": true', b', "job_id": 1e3'])
+@pytest.mark.parametrize(
+    "job_id", [b"", b', "job_id": "7"', b', "job_id": 0', b', "job_id": true', b', "job_id": 1e3']
+)
 def test_a_copy_of_a_message_without_a_job_id_must_say_what_it_is_based_on(job_id: bytes) -> None:
     original = record(b'{"year": 2025%s}' % job_id)
     with pytest.raises(BadEdit, match="--set based_on=ID"):
@@ -142,8 +158,15 @@ def test_replay_headers_are_read_as_they_are_written() -> None:
 
 
 def test_only_letters_that_would_not_come_back_end_well() -> None:
-    assert {verdict for verdict in Verdict if verdict.ends_well} == {"would_apply", "duplicate", "superseded"}
-    assert {verdict for verdict in Verdict if not verdict.can_be_sent} == {"record_gone", "foreign_topic"}
+    assert {verdict for verdict in Verdict if verdict.ends_well} == {
+        "would_apply",
+        "duplicate",
+        "superseded",
+    }
+    assert {verdict for verdict in Verdict if not verdict.can_be_sent} == {
+        "record_gone",
+        "foreign_topic",
+    }
 
 
 def test_bytes_are_shown_as_json_text_or_what_they_are() -> None:
@@ -159,7 +182,9 @@ def test_a_null_is_told_from_an_empty_value_in_an_export() -> None:
     assert record_as_json(None) == {"record": False, "key": None, "value": None, "headers": []}
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(-3, "0s"), (59, "59s"), (90, "2m"), (7200, "2h"), (200_000, "2d")])
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-3, "0s"), (59, "59s"), (90, "2m"), (7200, "2h"), (200_000, "2d")]
+)
 def test_an_age_is_shown_in_its_largest_unit(seconds: float, shown: str) -> None:
     assert age(datetime.now(UTC) - timedelta(seconds=seconds)) == shown
 
@@ -174,7 +199,9 @@ def _leaves(kind: type[Poison]) -> Iterator[type[Poison]]:
         yield from _leaves(sub)
 
 
-@pytest.mark.parametrize("code", sorted({kind.code for kind in _leaves(Poison)} | {str(one) for one in Verdict}))
+@pytest.mark.parametrize(
+    "code", sorted({kind.code for kind in _leaves(Poison)} | {str(one) for one in Verdict})
+)
 def test_the_page_says_what_every_code_and_verdict_means(code: str) -> None:
     assert f"`{code}`" in PAGE
 

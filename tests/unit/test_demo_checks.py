@@ -12,13 +12,17 @@ from service.demo.played import Played
 from service.demo.script import Scene
 from service.demo.snapshot import Content, Slice, Snapshot
 from service.demo.university import TYPE, YEAR
-from service.domain.model import DataEntrySource, Outcome, ProviderType
+from service.domain.model import Outcome
+from service.domain.provider_types import DataEntrySource, ProviderType
 
 MODULE = 17
 TYPED = Slice("data_entries", "calculator", YEAR, TYPE.id, MODULE, DataEntrySource.USER_MANUAL)
 UPLOADED = TYPED._replace(source=DataEntrySource.CSV_MODULE_PER_YEAR)
 ELSEWHERE = UPLOADED._replace(module_id=18)
-BEFORE = Snapshot({TYPED: Content(3, "a"), UPLOADED: Content(5, "b"), ELSEWHERE: Content(7, "c")}, {"x": 1, "y": 2})
+BEFORE = Snapshot(
+    {TYPED: Content(3, "a"), UPLOADED: Content(5, "b"), ELSEWHERE: Content(7, "c")},
+    {"x": 1, "y": 2},
+)
 AFTER = Snapshot(dict(BEFORE.slices) | {UPLOADED: Content(8, "d")}, BEFORE.factor_ids)
 NOW = datetime(2026, 3, 18, tzinfo=UTC)
 EVENT = UploadCompleted(
@@ -49,7 +53,9 @@ def played(event: UploadCompleted = EVENT, after: Snapshot = AFTER, **more: Any)
     provider_type = ProviderType(event.provider_type)
     scene = Scene("A file", "It replaces.", Message(provider_type, 9, b"{}", "8 rows"))
     value = event.model_dump_json().encode()
-    record: ConsumerRecord[Any, Any] = ConsumerRecord("t", 0, 0, 0, 0, b"key", value, None, 0, 0, (("ce_id", b"1"),))
+    record: ConsumerRecord[Any, Any] = ConsumerRecord(
+        "t", 0, 0, 0, 0, b"key", value, None, 0, 0, (("ce_id", b"1"),)
+    )
     return replace(Played(1, scene, BEFORE, after, "t", record, 0.1), **more)
 
 
@@ -66,7 +72,9 @@ def test_a_scene_that_went_as_it_must_passes() -> None:
 
 
 def test_another_outcome_is_noticed() -> None:
-    assert "succeeded, as it must be" in failed(played(EVENT.model_copy(update={"outcome": Outcome.PARTIAL})))
+    assert "succeeded, as it must be" in failed(
+        played(EVENT.model_copy(update={"outcome": Outcome.PARTIAL}))
+    )
 
 
 def test_a_typed_row_with_another_value_is_noticed() -> None:
@@ -82,14 +90,21 @@ def test_a_count_of_the_event_that_is_not_the_tables_is_noticed() -> None:
 
 
 def test_a_row_that_moved_under_a_rejected_job_is_noticed() -> None:
-    rejected = EVENT.model_copy(update={"outcome": Outcome.REJECTED, "sources": [], "affected_modules": []})
+    rejected = EVENT.model_copy(
+        update={"outcome": Outcome.REJECTED, "sources": [], "affected_modules": []}
+    )
     assert "no row moved" in failed(played(rejected))
 
 
 def test_a_factor_that_lost_its_id_is_noticed() -> None:
     counts = FactorsLine(inserted=0, updated=2, deleted=0, remaining=2)
     event = EVENT.model_copy(
-        update={"provider_type": ProviderType.FACTORS, "factors": counts, "sources": [], "affected_modules": []}
+        update={
+            "provider_type": ProviderType.FACTORS,
+            "factors": counts,
+            "sources": [],
+            "affected_modules": [],
+        }
     )
     assert failed(played(event, Snapshot(BEFORE.slices, {"x": 1, "y": 3}))) == ["1 of 2 ids kept"]
 
@@ -98,14 +113,17 @@ def test_an_event_that_differs_in_one_header_from_the_first_is_noticed() -> None
     first, again = played(), played(after=BEFORE)
     assert failed(replace(again, first=first)) == []
     other = replace(first.record, headers=(("ce_id", b"2"),))
-    assert failed(replace(again, first=replace(first, record=other))) == ["the first event, byte for byte"]
+    assert failed(replace(again, first=replace(first, record=other))) == [
+        "the first event, byte for byte"
+    ]
 
 
 def test_foreign_rows_are_told_from_the_uploads_own() -> None:
     assert set(BEFORE.foreign()) == {"typed in by hand (USER_MANUAL)"}
     simulated, older = TYPED._replace(kind="simulator"), UPLOADED._replace(year=YEAR - 1)
     assert [
-        slice_.foreign for slice_ in (UPLOADED, simulated, older, Slice("factors", year=YEAR, type_id=TYPE.id))
+        slice_.foreign
+        for slice_ in (UPLOADED, simulated, older, Slice("factors", year=YEAR, type_id=TYPE.id))
     ] == [
         None,
         "entries of simulators' reports",

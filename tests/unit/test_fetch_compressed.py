@@ -10,71 +10,71 @@ import pytest
 import zstandard
 
 from service.domain.errors import BadEncoding, TooLarge
-from tests.support.files import CSV, Subscriptions
+from tests.support.files import CSV, Desk
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstandard.compress}
 ENCODINGS = pytest.mark.parametrize("encoding", COMPRESS)
 
 
 @pytest.fixture
-def subscriptions(tmp_path: Path) -> Subscriptions:
-    return Subscriptions(tmp_path)
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
 
 
 @ENCODINGS
-async def test_a_compressed_file_of_no_bytes_is_empty(encoding: str, subscriptions: Subscriptions) -> None:
+async def test_a_compressed_file_of_no_bytes_is_empty(encoding: str, desk: Desk) -> None:
     assert (
-        await subscriptions.error(subscriptions.put(COMPRESS[encoding](b""), content_encoding=encoding))
+        await desk.error(desk.put(COMPRESS[encoding](b""), content_encoding=encoding))
     ).code == "empty_file"
 
 
-async def test_the_offset_counts_decompressed_bytes(subscriptions: Subscriptions) -> None:
+async def test_the_offset_counts_decompressed_bytes(desk: Desk) -> None:
     data = CSV * 50_000 + b"\xff" + CSV
-    error = await subscriptions.error(
-        subscriptions.put(gzip.compress(data), content_encoding="gzip"), compression_ratio=1000
+    error = await desk.error(
+        desk.put(gzip.compress(data), content_encoding="gzip"), compression_ratio=1000
     )
     assert f"offset {len(CSV) * 50_000}." in error.message
 
 
 @ENCODINGS
-async def test_a_compressed_file_is_spooled_decompressed(encoding: str, subscriptions: Subscriptions) -> None:
+async def test_a_compressed_file_is_spooled_decompressed(encoding: str, desk: Desk) -> None:
     data = b"".join(b"%d,Pipette\n" % i for i in range(200_000))
-    assert await subscriptions.fetched(subscriptions.put(COMPRESS[encoding](data), content_encoding=encoding)) == data
+    assert await desk.fetched(desk.put(COMPRESS[encoding](data), content_encoding=encoding)) == data
 
 
 @ENCODINGS
 @pytest.mark.parametrize("parts", [2, 3000])
 async def test_a_file_compressed_in_several_parts_is_whole(
-    encoding: str, parts: int, subscriptions: Subscriptions
+    encoding: str, parts: int, desk: Desk
 ) -> None:
     stored = b"".join(COMPRESS[encoding](b"part %d\n" % i) for i in range(parts))
-    assert await subscriptions.fetched(subscriptions.put(stored, content_encoding=encoding)) == b"".join(
+    assert await desk.fetched(desk.put(stored, content_encoding=encoding)) == b"".join(
         b"part %d\n" % i for i in range(parts)
     )
 
 
-async def test_a_zstd_file_may_hold_a_skippable_frame(subscriptions: Subscriptions) -> None:
+async def test_a_zstd_file_may_hold_a_skippable_frame(desk: Desk) -> None:
     stored = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc" + zstandard.compress(CSV)
-    assert await subscriptions.fetched(subscriptions.put(stored, content_encoding="zstd")) == CSV
+    assert await desk.fetched(desk.put(stored, content_encoding="zstd")) == CSV
 
 
 @ENCODINGS
-async def test_the_decompressed_size_is_capped(encoding: str, subscriptions: Subscriptions) -> None:
+async def test_the_decompressed_size_is_capped(encoding: str, desk: Desk) -> None:
     data = CSV * 1000
-    file = subscriptions.put(COMPRESS[encoding](data), content_encoding=encoding)
-    assert await subscriptions.fetched(file, decompressed_bytes=len(data), compression_ratio=10**6) == data
+    file = desk.put(COMPRESS[encoding](data), content_encoding=encoding)
+    assert await desk.fetched(file, decompressed_bytes=len(data), compression_ratio=10**6) == data
     assert isinstance(
-        await subscriptions.error(file, decompressed_bytes=len(data) - 1, compression_ratio=10**6), TooLarge
+        await desk.error(file, decompressed_bytes=len(data) - 1, compression_ratio=10**6), TooLarge
     )
 
 
 @ENCODINGS
-async def test_the_compression_ratio_is_capped(encoding: str, subscriptions: Subscriptions) -> None:
+async def test_the_compression_ratio_is_capped(encoding: str, desk: Desk) -> None:
     data = CSV * 1000
-    file = subscriptions.put(COMPRESS[encoding](data), content_encoding=encoding)
+    file = desk.put(COMPRESS[encoding](data), content_encoding=encoding)
     ratio = len(data) / file.size
-    assert await subscriptions.fetched(file, compression_ratio=ratio + 1e-9) == data
-    assert isinstance(await subscriptions.error(file, compression_ratio=ratio - 1 / file.size), TooLarge)
+    assert await desk.fetched(file, compression_ratio=ratio + 1e-9) == data
+    assert isinstance(await desk.error(file, compression_ratio=ratio - 1 / file.size), TooLarge)
 
 
 @ENCODINGS
@@ -88,44 +88,53 @@ async def test_the_compression_ratio_is_capped(encoding: str, subscriptions: Sub
         lambda stored: b"x" + stored,
         lambda _: CSV,
     ],
-    ids=["cut", "cut early", "garbage behind", "second part cut", "garbage before", "not compressed"],
+    ids=[
+        "cut",
+        "cut early",
+        "garbage behind",
+        "second part cut",
+        "garbage before",
+        "not compressed",
+    ],
 )
 async def test_what_is_not_wholly_in_its_content_encoding_is_refused(
-    encoding: str, spoil: Any, subscriptions: Subscriptions
+    encoding: str, spoil: Any, desk: Desk
 ) -> None:
     stored = spoil(COMPRESS[encoding](CSV))
-    assert isinstance(await subscriptions.error(subscriptions.put(stored, content_encoding=encoding)), BadEncoding)
+    assert isinstance(await desk.error(desk.put(stored, content_encoding=encoding)), BadEncoding)
 
 
-async def test_damage_that_only_the_frames_own_checksum_shows_is_refused(subscriptions: Subscriptions) -> None:
+async def test_damage_that_only_the_frames_own_checksum_shows_is_refused(desk: Desk) -> None:
     stored = bytearray(gzip.compress(CSV))
     stored[-8] ^= 1
-    assert isinstance(await subscriptions.error(subscriptions.put(bytes(stored), content_encoding="gzip")), BadEncoding)
+    assert isinstance(
+        await desk.error(desk.put(bytes(stored), content_encoding="gzip")), BadEncoding
+    )
 
 
 @pytest.mark.parametrize(("encoding", "other"), [("gzip", "zstd"), ("zstd", "gzip")])
-async def test_one_encoding_is_not_the_other(encoding: str, other: str, subscriptions: Subscriptions) -> None:
+async def test_one_encoding_is_not_the_other(encoding: str, other: str, desk: Desk) -> None:
     assert isinstance(
-        await subscriptions.error(subscriptions.put(COMPRESS[other](CSV), content_encoding=encoding)), BadEncoding
+        await desk.error(desk.put(COMPRESS[other](CSV), content_encoding=encoding)), BadEncoding
     )
 
 
-async def test_zlib_without_a_gzip_header_is_not_gzip(subscriptions: Subscriptions) -> None:
+async def test_zlib_without_a_gzip_header_is_not_gzip(desk: Desk) -> None:
     assert isinstance(
-        await subscriptions.error(subscriptions.put(zlib.compress(CSV), content_encoding="gzip")), BadEncoding
+        await desk.error(desk.put(zlib.compress(CSV), content_encoding="gzip")), BadEncoding
     )
 
 
-async def test_an_unknown_content_encoding_is_refused(subscriptions: Subscriptions) -> None:
-    assert isinstance(await subscriptions.error(subscriptions.put(CSV, content_encoding="br")), BadEncoding)
+async def test_an_unknown_content_encoding_is_refused(desk: Desk) -> None:
+    assert isinstance(await desk.error(desk.put(CSV, content_encoding="br")), BadEncoding)
 
 
 @pytest.mark.parametrize(("window_log", "taken"), [(23, True), (24, False)])
-async def test_zstd_windows_are_read_up_to_8_mib(window_log: int, taken: bool, subscriptions: Subscriptions) -> None:
+async def test_zstd_windows_are_read_up_to_8_mib(window_log: int, taken: bool, desk: Desk) -> None:
     options = zstandard.ZstdCompressionParameters.from_level(1, window_log=window_log)
     compressor = zstandard.ZstdCompressor(compression_params=options).compressobj()
-    file = subscriptions.put(compressor.compress(CSV) + compressor.flush(), content_encoding="zstd")
+    file = desk.put(compressor.compress(CSV) + compressor.flush(), content_encoding="zstd")
     if taken:
-        assert await subscriptions.fetched(file) == CSV
+        assert await desk.fetched(file) == CSV
     else:
-        assert "8 MiB" in (await subscriptions.error(file)).message
+        assert "8 MiB" in (await desk.error(file)).message

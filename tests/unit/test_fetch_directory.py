@@ -44,7 +44,9 @@ async def test_a_missing_file_is_gone(name: str, store: FileStore, root: Path) -
     assert store.url_under_root(name) in caught.value.message
 
 
-async def test_a_root_that_is_not_mounted_concerns_every_job_and_is_not_made(tmp_path: Path) -> None:
+async def test_a_root_that_is_not_mounted_concerns_every_job_and_is_not_made(
+    tmp_path: Path,
+) -> None:
     store = local_store(tmp_path / "root")
     with pytest.raises(StoreRefuses):
         await read(store, store.url_under_root("a.csv"))
@@ -55,7 +57,9 @@ async def test_a_root_that_is_not_mounted_concerns_every_job_and_is_not_made(tmp
 
 
 @pytest.mark.usefixtures("plain_user")
-async def test_a_file_that_may_not_be_read_is_for_the_operator_to_mend(store: FileStore, root: Path) -> None:
+async def test_a_file_that_may_not_be_read_is_for_the_operator_to_mend(
+    store: FileStore, root: Path
+) -> None:
     with pytest.raises(StoreRefuses):
         await read(store, store.url_under_root("locked.csv"))
 
@@ -79,7 +83,9 @@ async def test_a_written_file_replaces_the_one_before_and_leaves_nothing_else(
     assert (root / "rejected/8123.csv").read_bytes() == b"second"
 
 
-async def test_a_write_that_fails_leaves_nothing_behind(store: FileStore, root: Path, tmp_path: Path) -> None:
+async def test_a_write_that_fails_leaves_nothing_behind(
+    store: FileStore, root: Path, tmp_path: Path
+) -> None:
     (root / "rejected/8123.csv").mkdir(parents=True)
     (tmp_path / "source").write_bytes(CSV)
     with pytest.raises(UploadError):

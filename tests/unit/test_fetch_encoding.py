@@ -21,7 +21,9 @@ def refusal(*pieces: bytes) -> str | None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"ascii", "Zürich € 🧪".encode(), b"\xef\xbb\xbfname", "ends in ü".encode()], ids=repr
+    "data",
+    [b"", b"ascii", "Zürich € 🧪".encode(), b"\xef\xbb\xbfname", "ends in ü".encode()],
+    ids=repr,
 )
 def test_utf8_passes_in_any_pieces(data: bytes) -> None:
     assert refusal(data) is None
@@ -40,14 +42,23 @@ def test_utf8_passes_in_any_pieces(data: bytes) -> None:
         (b"a\xc0\xaf", 0xC0, 1),  # an overlong slash
     ],
 )
-def test_the_offset_is_that_of_the_first_bad_byte_in_any_pieces(data: bytes, byte: int, offset: int) -> None:
+def test_the_offset_is_that_of_the_first_bad_byte_in_any_pieces(
+    data: bytes, byte: int, offset: int
+) -> None:
     expected = f"byte 0x{byte:02X} at offset {offset}."
     for cut in range(len(data) + 1):
         assert expected in (refusal(data[:cut], data[cut:]) or "")
 
 
-@given(st.lists(st.binary(max_size=6) | st.sampled_from(["ü".encode(), "€".encode(), b"abc", b"\xef\xbb\xbf"])))
-def test_any_bytes_in_any_pieces_are_judged_as_python_judges_them_whole(pieces: list[bytes]) -> None:
+@given(
+    st.lists(
+        st.binary(max_size=6)
+        | st.sampled_from(["ü".encode(), "€".encode(), b"abc", b"\xef\xbb\xbf"])
+    )
+)
+def test_any_bytes_in_any_pieces_are_judged_as_python_judges_them_whole(
+    pieces: list[bytes],
+) -> None:
     offset = None
     try:
         b"".join(pieces).decode()
@@ -59,7 +70,9 @@ def test_any_bytes_in_any_pieces_are_judged_as_python_judges_them_whole(pieces: 
 
 def test_a_file_in_windows_1252_is_told_so() -> None:
     assert "It looks like Windows-1252." in (refusal("Gerät;Zürich".encode("cp1252")) or "")
-    assert "It looks like Windows-1252." in (refusal(b"plain,", b"text,", "é".encode("cp1252")) or "")
+    assert "It looks like Windows-1252." in (
+        refusal(b"plain,", b"text,", "é".encode("cp1252")) or ""
+    )
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])

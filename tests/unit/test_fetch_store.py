@@ -27,15 +27,27 @@ def store(root: Path) -> FileStore:
 def bucket_store(root: str) -> FileStore:
     """A store whose root is a bucket that no test ever connects to."""
     return FileStore.of(
-        StorageSettings(root=root, s3_region="eu-central-1", s3_access_key_id="k", s3_secret_access_key="s")
+        StorageSettings(
+            root=root, s3_region="eu-central-1", s3_access_key_id="k", s3_secret_access_key="s"
+        )
     )
 
 
-NAMES = ["plain.csv", "with space.csv", "Geräte für Zürich.csv", "a/b c/d.csv", "100%.csv", "%2e%2e", "a#b?c.csv"]
+NAMES = [
+    "plain.csv",
+    "with space.csv",
+    "Geräte für Zürich.csv",
+    "a/b c/d.csv",
+    "100%.csv",
+    "%2e%2e",
+    "a#b?c.csv",
+]
 
 
 @pytest.mark.parametrize("name", [*NAMES, "a+b&c=d@e~(1).csv", "…", ".hidden", "..."])
-async def test_any_name_can_be_written_and_read_again(name: str, store: FileStore, root: Path, tmp_path: Path) -> None:
+async def test_any_name_can_be_written_and_read_again(
+    name: str, store: FileStore, root: Path, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
     source.write_bytes(CSV)
     url = store.url_under_root(name)
@@ -104,7 +116,9 @@ async def test_an_unencoded_name_is_read_too_and_its_url_comes_back_encoded(
         "https://[::1/a.csv",
     ],
 )
-def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(url: str, store: FileStore, root: Path) -> None:
+def test_a_url_that_is_not_of_a_file_below_the_root_is_refused(
+    url: str, store: FileStore, root: Path
+) -> None:
     with pytest.raises(UrlRefused):
         store.resolve(url.format(root=store.url_under_root("").rstrip("/"), path=root))
 
@@ -114,7 +128,9 @@ def test_double_encoding_names_a_file_and_never_a_step_up(store: FileStore) -> N
     assert store.resolve(store.url_under_root("x") + "%252e%252e").path == "x%2e%2e"
 
 
-@pytest.mark.parametrize("root", ["s3://uploads", "s3://uploads/", "s3://uploads/pre%20fix", "gs://uploads/pre fix"])
+@pytest.mark.parametrize(
+    "root", ["s3://uploads", "s3://uploads/", "s3://uploads/pre%20fix", "gs://uploads/pre fix"]
+)
 def test_a_bucket_is_read_below_its_prefix_only(root: str) -> None:
     store = bucket_store(root)
     location = store.resolve(root.rstrip("/") + "/2025/Ger%C3%A4t.csv")
@@ -151,7 +167,9 @@ def test_outside_of_the_bucket_and_its_prefix_a_url_is_refused(url: str) -> None
         ("files.example.org:8443", "https://files.example.org:8443/a.csv"),
     ],
 )
-def test_an_https_host_is_read_where_the_settings_name_it(allowed: str, named: str, root: Path) -> None:
+def test_an_https_host_is_read_where_the_settings_name_it(
+    allowed: str, named: str, root: Path
+) -> None:
     store = FileStore.of(StorageSettings(root=f"file://{root}", https_hosts=(allowed,)))
     assert store.resolve(named).host is not None
     assert not store.is_under_root(named)

@@ -9,7 +9,8 @@ import pytest
 from service.docs import rendered
 
 ROOT = Path(__file__).parents[2]
-LONGEST_MODULE = 400
+LONGEST_MODULE = 420
+"""A cap against heaps, not a measure to meet: a concept of 300 lines belongs in one file."""
 
 
 def test_imports_only_point_down() -> None:
@@ -23,7 +24,9 @@ def test_a_generated_page_says_what_the_code_does(path: str) -> None:
     assert (ROOT / path).read_text("utf-8") == rendered()[path], "run `make docs`"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "service").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "service").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= LONGEST_MODULE
 

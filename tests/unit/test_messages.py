@@ -7,7 +7,8 @@ import pytest
 
 from service.contract.messages import MAX_MESSAGE_BYTES, job_id_of, parse_job
 from service.domain.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge, UnknownType
-from service.domain.model import MAX_JOB_ID, OnRowError, ProviderType, ReplaceScope
+from service.domain.model import MAX_JOB_ID, OnRowError, ReplaceScope
+from service.domain.provider_types import ProviderType
 
 FILE = {"url": "file:///srv/a.csv", "size": 3, "sha256": "a" * 64}
 CSV = ProviderType.CSV_MODULE_PER_YEAR
@@ -33,7 +34,11 @@ def refused(provider_type: ProviderType = CSV, **fields: Any) -> str:
 def test_a_message_needs_little_and_the_rest_has_defaults() -> None:
     job = parsed()
     assert (job.job_id, job.year, job.data_entry_type_id) == (7, 2025, 64)
-    assert (job.replace_scope, job.on_row_error, job.based_on) == (ReplaceScope.AFFECTED, OnRowError.SKIP, None)
+    assert (job.replace_scope, job.on_row_error, job.based_on) == (
+        ReplaceScope.AFFECTED,
+        OnRowError.SKIP,
+        None,
+    )
 
 
 def test_a_type_is_named_or_numbered() -> None:
@@ -162,7 +167,10 @@ def test_the_same_words_on_another_topic_are_another_upload() -> None:
 
 
 def test_every_refusal_is_poison() -> None:
-    assert all(issubclass(kind, Poison) for kind in (NotJson, SchemaViolation, Tombstone, TooLarge, UnknownType))
+    assert all(
+        issubclass(kind, Poison)
+        for kind in (NotJson, SchemaViolation, Tombstone, TooLarge, UnknownType)
+    )
 
 
 @pytest.mark.parametrize("value", [b'{"job_id": 7}', b'{"job_id": 7, "year": "x"}'])
@@ -172,7 +180,17 @@ def test_the_job_id_of_a_wrong_message_can_be_read(value: bytes) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, b"", b"{", b"[]", b"{}", b'{"job_id": "7"}', b'{"job_id": true}', b'{"job_id": 0}', b'{"job_id": 1e3}'],
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"job_id": "7"}',
+        b'{"job_id": true}',
+        b'{"job_id": 0}',
+        b'{"job_id": 1e3}',
+    ],
 )
 def test_what_is_no_job_id_is_none(value: bytes | None) -> None:
     assert job_id_of(value) is None

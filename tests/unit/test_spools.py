@@ -10,9 +10,13 @@ import pytest
 from service.jobs.prepare import SPOOLS, clear_abandoned_spools
 
 
-def test_old_spools_go_and_those_of_jobs_at_work_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_spools_go_and_those_of_jobs_at_work_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    old, young, foreign = (tmp_path / name for name in (f"{SPOOLS}1-a", f"{SPOOLS}2-b", "somebody-else"))
+    old, young, foreign = (
+        tmp_path / name for name in (f"{SPOOLS}1-a", f"{SPOOLS}2-b", "somebody-else")
+    )
     for path in (old, young, foreign):
         path.mkdir()
         (path / "upload.csv").write_text("rows")

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rows import copy_stream
-from service.rows.copy_stream import AHEAD, PIECE, joined_to_pieces, made_ahead, sorted_in_windows, without_thread
+from service.rows.copy_stream import (
+    AHEAD,
+    PIECE,
+    joined_to_pieces,
+    made_ahead,
+    sorted_in_windows,
+    without_thread,
+)
 from tests.support.until import until
 
 Rows = list[tuple[int, int]]

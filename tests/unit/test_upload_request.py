@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from service.contract.messages import MAX_MESSAGE_BYTES
-from service.domain.model import OnRowError, ProviderType, ReplaceScope
+from service.domain.model import OnRowError, ReplaceScope
+from service.domain.provider_types import ProviderType
 from service.files.backends import CHUNK
 from service.files.local_file import URL, claim_check_of, local_store
 from service.jobs.request import BadRequest, UploadRequest
@@ -28,7 +29,9 @@ def csv(tmp_path: Path) -> Path:
     return path
 
 
-def request_of(path: Path, provider: ProviderType | None = None, module: int | None = None, **fields) -> UploadRequest:
+def request_of(
+    path: Path, provider: ProviderType | None = None, module: int | None = None, **fields
+) -> UploadRequest:
     return UploadRequest.of(path, "other_purchases", 2025, provider, module, **fields)
 
 
@@ -40,7 +43,10 @@ def rows_of(path: Path, content: bytes) -> dict:
 def test_an_upload_is_per_year_unless_it_names_a_module(csv: Path) -> None:
     assert request_of(csv).provider_type is ProviderType.CSV_MODULE_PER_YEAR
     assert request_of(csv, module=7).provider_type is ProviderType.CSV_MODULE_UNIT_SPECIFIC
-    assert request_of(csv, ProviderType.API_MODULE_UNIT_SPECIFIC, 7).provider_type.value == "api-module-unit-specific"
+    assert (
+        request_of(csv, ProviderType.API_MODULE_UNIT_SPECIFIC, 7).provider_type.value
+        == "api-module-unit-specific"
+    )
 
 
 @pytest.mark.parametrize("type_", ["other_purchases", "66"])
@@ -56,7 +62,11 @@ def test_the_key_of_a_unit_specific_upload_is_its_module(csv: Path) -> None:
 
 def test_everything_that_was_asked_for_is_in_the_job(csv: Path) -> None:
     request = request_of(
-        csv, replace_scope=ReplaceScope.YEAR, on_row_error=OnRowError.REJECT, submitted_by=17, based_on=8000
+        csv,
+        replace_scope=ReplaceScope.YEAR,
+        on_row_error=OnRowError.REJECT,
+        submitted_by=17,
+        based_on=8000,
     )
     job = request.job(request.message(8123, FILE))
     assert (job.job_id, job.year, job.data_entry_type_id) == (8123, 2025, 66)
@@ -88,9 +98,16 @@ def test_only_some_kinds_of_upload_take_json(provider: ProviderType, tmp_path: P
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"[{", "line 1"), (b"{}", "list of objects"), (b"[1]", "list of objects"), (b"[[]]", "list of objects")],
+    [
+        (b"[{", "line 1"),
+        (b"{}", "list of objects"),
+        (b"[1]", "list of objects"),
+        (b"[[]]", "list of objects"),
+    ],
 )
-def test_json_that_is_no_list_of_objects_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+def test_json_that_is_no_list_of_objects_is_refused(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
     with pytest.raises(BadRequest, match=said):
         rows_of(tmp_path / "rows.json", content)
 
@@ -117,13 +134,19 @@ def test_a_claim_check_is_of_the_bytes_as_stored(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(("name", "encoding"), [("a.csv.zst", "zstd"), ("a.csv", None), ("gz", None)])
-def test_the_end_of_a_name_says_how_a_file_is_compressed(name: str, encoding: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("a.csv.zst", "zstd"), ("a.csv", None), ("gz", None)]
+)
+def test_the_end_of_a_name_says_how_a_file_is_compressed(
+    name: str, encoding: str | None, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(b"")
     assert claim_check_of(tmp_path / name, URL).get("content_encoding") == encoding
 
 
-@pytest.mark.parametrize("name", ["a b.csv", "été.csv", 'a"b\\c.csv', "50%.csv", "a?b#c.csv", b"\xff.csv"])
+@pytest.mark.parametrize(
+    "name", ["a b.csv", "été.csv", 'a"b\\c.csv', "50%.csv", "a?b#c.csv", b"\xff.csv"]
+)
 async def test_a_local_file_is_read_whatever_its_name_is(name: str | bytes, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(name)
     data = b"name\n" + b"x" * 2 * CHUNK

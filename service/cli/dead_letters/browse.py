@@ -12,7 +12,13 @@ import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from service.cli.dead_letters.options import ByOption, LetterSelection, ReasonOption, actor, choosing
+from service.cli.dead_letters.options import (
+    ByOption,
+    LetterSelection,
+    ReasonOption,
+    actor,
+    choosing,
+)
 from service.cli.dead_letters.view import (
     as_text,
     dumped,
@@ -54,7 +60,9 @@ def register(cli: typer.Typer) -> None:
 @choosing(*UNSETTLED)
 def list_(
     chosen: LetterSelection,
-    every: Annotated[bool, typer.Option("--all", help="A line for each letter instead of each code.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="A line for each letter instead of each code.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the letters that need an end, by what they were parked for.
@@ -90,9 +98,14 @@ async def _list(chosen: LetterSelection, *, every: bool, as_json: bool) -> None:
 
 
 def show(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="A letter's id, or how it begins.")],
+    letter_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A letter's id, or how it begins.")
+    ],
     value: Annotated[
-        bool, typer.Option("--value", help="The message too; it may hold personal data. JSON is laid out.")
+        bool,
+        typer.Option(
+            "--value", help="The message too; it may hold personal data. JSON is laid out."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -112,7 +125,9 @@ async def _show(letter_id: str, *, with_value: bool, as_json: bool) -> None:
         letter = await find_by_id(conn, letter_id)
         history = await audit.actions_on_letter(conn, letter.id)
         came_back_as = await dead_letters.find_successors(conn, letter.id)
-    async with record_reader(settings.kafka, Topics(settings.kafka.topic_prefix).dead_letter) as read:
+    async with record_reader(
+        settings.kafka, Topics(settings.kafka.topic_prefix).dead_letter
+    ) as read:
         record = (await read_originals(read, [letter])).get(letter.id)
     if as_json:
         told = record_as_json(record)
@@ -125,7 +140,9 @@ async def _show(letter_id: str, *, with_value: bool, as_json: bool) -> None:
     if came_back_as:
         screen.line(f"It came back as {', '.join(map(str, came_back_as))}.")
     if record is None:
-        screen.line("Its record is no longer in the dead-letter topic: it can't be replayed.", "red")
+        screen.line(
+            "Its record is no longer in the dead-letter topic: it can't be replayed.", "red"
+        )
     else:
         _show_record(screen, record, with_value=with_value)
     _show_history(screen, letter, history)
@@ -146,7 +163,10 @@ def _show_record(screen: Screen, record: Record, *, with_value: bool) -> None:
 def _show_history(screen: Screen, letter: Letter, history: list[Action]) -> None:
     screen.line("\nhistory:")
     rows = [(f"{letter.parked_at:%Y-%m-%d %H:%M:%S}", "worker", "parked", letter.code)]
-    rows += [(f"{done.at:%Y-%m-%d %H:%M:%S}", done.actor, done.action, _came_of(done, letter)) for done in history]
+    rows += [
+        (f"{done.at:%Y-%m-%d %H:%M:%S}", done.actor, done.action, _came_of(done, letter))
+        for done in history
+    ]
     if letter.state is not LetterState.OPEN:
         now = (letter.state_by or "", letter.state, letter.state_reason or "")
         rows.append((f"{letter.state_at:%Y-%m-%d %H:%M:%S}", *now))
@@ -160,7 +180,8 @@ def _came_of(done: Action, letter: Letter) -> str:
     else:
         outcomes = done.outcome.get("letters", {})
         came = next(
-            (what for what, ids in outcomes.items() if str(letter.id) in ids), done.outcome.get("stopped") or ""
+            (what for what, ids in outcomes.items() if str(letter.id) in ids),
+            done.outcome.get("stopped") or "",
         )
     return f"{came} ({done.reason})" if done.reason else came
 
@@ -169,7 +190,10 @@ def _came_of(done: Action, letter: Letter) -> str:
 def export(
     chosen: LetterSelection,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, writable=True, help="Default: standard output.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, writable=True, help="Default: standard output."
+        ),
     ] = None,
     reason: ReasonOption = None,
     by: ByOption = None,
@@ -184,7 +208,9 @@ def export(
         uploads dead-letters export --code schema | jq -r '.value | @base64d'
     """
     with _opened(out) as file:
-        asyncio.run(_export(chosen, file, OperatorAction(actor(by), "export", chosen.asked, reason)))
+        asyncio.run(
+            _export(chosen, file, OperatorAction(actor(by), "export", chosen.asked, reason))
+        )
 
 
 @contextmanager
@@ -201,14 +227,19 @@ def _opened(out: Path | None) -> Iterator[BinaryIO]:
 async def _export(chosen: LetterSelection, file: BinaryIO, action: OperatorAction) -> None:
     settings = Settings.read()
     topic = Topics(settings.kafka.topic_prefix).dead_letter
-    async with command_database(settings.database) as engine, record_reader(settings.kafka, topic) as read:
+    async with (
+        command_database(settings.database) as engine,
+        record_reader(settings.kafka, topic) as read,
+    ):
         async with engine.connect() as conn:
             found = await select_letters(conn, chosen.filter)
         await _write(engine, read, found, file, action)
     typer.echo(f"{number_of(len(found))} exported.", err=True)
 
 
-async def _write(engine: AsyncEngine, read: Read, found: list[Letter], file: BinaryIO, action: OperatorAction) -> None:
+async def _write(
+    engine: AsyncEngine, read: Read, found: list[Letter], file: BinaryIO, action: OperatorAction
+) -> None:
     async with audited(engine, action, [letter.id for letter in found]) as report:
         for start in range(0, len(found), _BATCH):
             batch = found[start : start + _BATCH]

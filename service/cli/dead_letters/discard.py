@@ -1,11 +1,18 @@
-"""`discard_letters` gives letters up; `resume_parking` lets the dead-letter guard park again."""
+"""`discard` gives letters up; `resume` lets the dead-letter guard park again."""
 
 import asyncio
 from typing import Annotated
 
 import typer
 
-from service.cli.dead_letters.options import ByOption, ExecuteOption, LetterSelection, ReasonOption, actor, choosing
+from service.cli.dead_letters.options import (
+    ByOption,
+    ExecuteOption,
+    LetterSelection,
+    ReasonOption,
+    actor,
+    choosing,
+)
 from service.cli.dead_letters.replay import NOT_ALL
 from service.cli.dead_letters.view import number_of, print_json, show_letters
 from service.cli.screen import Screen
@@ -24,15 +31,19 @@ _DISCARDED = {LetterState.OPEN, LetterState.QUARANTINED, LetterState.SENT}
 
 def register(cli: typer.Typer) -> None:
     """Add the subcommands."""
-    cli.command()(discard_letters)
+    cli.command()(discard)
     cli.command()(resume)
 
 
 @choosing(LetterState.OPEN, LetterState.QUARANTINED)
-def discard_letters(
+def discard(
     chosen: LetterSelection,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept with each letter and in the audit.")],
-    every: Annotated[bool, typer.Option("--all", help="All letters, where no filter says which.")] = False,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; kept with each letter and in the audit.")
+    ],
+    every: Annotated[
+        bool, typer.Option("--all", help="All letters, where no filter says which.")
+    ] = False,
     execute: ExecuteOption = False,
     by: ByOption = None,
     as_json: JsonOption = False,
@@ -52,12 +63,16 @@ def discard_letters(
     if not chosen.filter.narrows and not every:
         raise typer.BadParameter("give --id or another filter, or --all to mean every letter.")
     if not set(chosen.filter.states) <= _DISCARDED or not chosen.filter.states:
-        raise typer.BadParameter("open, sent and quarantined letters are discarded, no others.", param_hint="--state")
+        raise typer.BadParameter(
+            "open, sent and quarantined letters are discarded, no others.", param_hint="--state"
+        )
     action = OperatorAction(actor(by), "discard", chosen.asked, reason)
     raise typer.Exit(asyncio.run(_discard(chosen, action, execute=execute, as_json=as_json)))
 
 
-async def _discard(chosen: LetterSelection, action: OperatorAction, *, execute: bool, as_json: bool) -> int:
+async def _discard(
+    chosen: LetterSelection, action: OperatorAction, *, execute: bool, as_json: bool
+) -> int:
     report = None
     async with command_database(DatabaseOnly.read().database) as engine:
         async with engine.connect() as conn:
@@ -73,7 +88,9 @@ async def _discard(chosen: LetterSelection, action: OperatorAction, *, execute: 
 def _show(found: list[Letter], report: ActionReport | None, done: int, *, as_json: bool) -> None:
     if as_json:
         ids = [letter.id for letter in found]
-        print_json({"executed": report is not None, "ids": ids, **(report.as_json() if report else {})})
+        print_json(
+            {"executed": report is not None, "ids": ids, **(report.as_json() if report else {})}
+        )
         return
     screen = Screen()
     if not found:
@@ -103,7 +120,10 @@ def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption
 
 
 async def _resume(action: OperatorAction) -> str | None:
-    async with command_database(DatabaseOnly.read().database) as engine, audited(engine, action, ()) as report:
+    async with (
+        command_database(DatabaseOnly.read().database) as engine,
+        audited(engine, action, ()) as report,
+    ):
         why = await guard.resume_parking(engine, by=action.actor)
         report.notes["stopped_for"] = why
     return why

@@ -21,12 +21,19 @@ from service.contract.messages import parse_job
 from service.db.dead_letters import Filter, Letter
 from service.db.job_ids import draw_job_id
 from service.dead_letters.audit import OperatorAction, audited
-from service.dead_letters.edit import NotEditable, copy_message, draft_copy, parse_assignment, send_copy
+from service.dead_letters.edit import (
+    NotEditable,
+    copy_message,
+    draft_copy,
+    parse_assignment,
+    send_copy,
+)
 from service.dead_letters.records import read_originals
 from service.dead_letters.replay import ForeignTopic, Sender, end_abandoned_claims
 from service.dead_letters.select import select_letters
 from service.dead_letters.verdict import Finding, Judge
-from service.domain.model import MAX_JOB_ID, LetterState, ProviderType, Record
+from service.domain.model import MAX_JOB_ID, LetterState, Record
+from service.domain.provider_types import ProviderType
 from service.files.local_file import URL, claim_check_of, local_store
 from service.files.store import FileStore
 from service.kafka.producer import connected_producer
@@ -60,10 +67,16 @@ def register(cli: typer.Typer) -> None:
 
 
 def edit(
-    letter_id: Annotated[str, typer.Option("--id", metavar="ID", help="The letter's id, or how it begins.")],
+    letter_id: Annotated[
+        str, typer.Option("--id", metavar="ID", help="The letter's id, or how it begins.")
+    ],
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="`year=2025`, `file.url=s3://…`: JSON or text. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="`year=2025`, `file.url=s3://…`: JSON or text. Repeatable.",
+        ),
     ] = None,
     file: Annotated[
         Path | None,
@@ -75,7 +88,9 @@ def edit(
             help="A file for the store, in place of the letter's.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Send it even if it would come back.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Send it even if it would come back.")
+    ] = False,
     execute: ExecuteOption = False,
     reason: ReasonOption = None,
     by: ByOption = None,
@@ -106,7 +121,13 @@ def edit(
 
 
 async def _edit(
-    changes: Mapping[str, Any], file: Path | None, action: OperatorAction, *, force: bool, execute: bool, as_json: bool
+    changes: Mapping[str, Any],
+    file: Path | None,
+    action: OperatorAction,
+    *,
+    force: bool,
+    execute: bool,
+    as_json: bool,
 ) -> int:
     settings = Settings.read()
     async with judging(settings) as judge:
@@ -121,15 +142,17 @@ async def _edit(
     return NOT_ALL if execute and job_id is None else 0
 
 
-async def _draft(judge: Judge, letter_id: str, changes: Mapping[str, Any], file: Path | None) -> Draft:
+async def _draft(
+    judge: Judge, letter_id: str, changes: Mapping[str, Any], file: Path | None
+) -> Draft:
     async with judge.engine.connect() as conn:
         (letter,) = await select_letters(conn, Filter(ids=(letter_id,), states=_EDITABLE))
     provider_type = judge.topics.provider_type(letter.original_topic)
     if provider_type is None:
-        raise ForeignTopic(letter.original_topic)
+        raise ForeignTopic("name", topic=letter.original_topic)
     original = (await read_originals(judge.read, [letter])).get(letter.id)
     if original is None:
-        raise NotEditable("Its record is no longer in the dead-letter topic.")
+        raise NotEditable("record_gone")
     return Draft(letter, original, provider_type, draft_copy(original, changes), file)
 
 
@@ -141,7 +164,9 @@ async def _finding(judge: Judge, drafted: Draft) -> Finding:
     return finding
 
 
-async def _send(settings: Settings, judge: Judge, drafted: Draft, action: OperatorAction) -> int | None:
+async def _send(
+    settings: Settings, judge: Judge, drafted: Draft, action: OperatorAction
+) -> int | None:
     """Send the copy; its job id, or None where somebody else has taken the letter meanwhile."""
     async with judge.engine.begin() as conn:
         job_id = await draw_job_id(conn)
@@ -166,17 +191,26 @@ async def _store_file(store: FileStore, drafted: Draft, job_id: int) -> str:
     return url
 
 
-def _show(drafted: Draft, finding: Finding, job_id: int | None, *, execute: bool, as_json: bool) -> None:
+def _show(
+    drafted: Draft, finding: Finding, job_id: int | None, *, execute: bool, as_json: bool
+) -> None:
     message = {name: value for name, value in drafted.message.items() if name != "rows"}
     if as_json:
-        told = {"executed": job_id is not None, "id": drafted.letter.id, "job_id": job_id, "message": message}
+        told = {
+            "executed": job_id is not None,
+            "id": drafted.letter.id,
+            "job_id": job_id,
+            "message": message,
+        }
         print_json(told | {"verdict": finding.verdict, "detail": finding.detail})
         return
     screen = Screen()
     screen.line(orjson.dumps(message, option=orjson.OPT_INDENT_2).decode())
     screen.line(f"{finding.verdict}: {finding.detail}" if finding.detail else finding.verdict)
     if job_id is not None:
-        screen.line(f"Sent as job {job_id}; the letter is resolved when that has succeeded.", "green")
+        screen.line(
+            f"Sent as job {job_id}; the letter is resolved when that has succeeded.", "green"
+        )
     elif not execute:
         screen.line("Nothing was sent: add --execute to send it.")
     elif finding.verdict.ends_well:

@@ -14,13 +14,18 @@ import typer
 from service.db.dead_letters import Filter
 from service.dead_letters.select import parse_age, parse_scope
 from service.domain.errors import UploadError
-from service.domain.model import LetterState, ProviderType
+from service.domain.model import LetterState
+from service.domain.provider_types import ProviderType
 
 Command = Callable[..., None]
 T = TypeVar("T")
 
-ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it; without this, nothing is changed.")]
-ByOption = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who you are. Default: `$USER@host`.")]
+ExecuteOption = Annotated[
+    bool, typer.Option("--execute", help="Do it; without this, nothing is changed.")
+]
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who you are. Default: `$USER@host`.")
+]
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the audit.")]
 
 EVERY_STATE = "all"
@@ -49,7 +54,11 @@ def choosing(*states: LetterState) -> Callable[[Command], Command]:
             asked = {name: given.pop(name) for name in _OPTIONS}
             command(chosen=LetterSelection(_filter(states, **asked), _said(asked)), **given)
 
-        own = [parameter for parameter in signature(command).parameters.values() if parameter.name != "chosen"]
+        own = [
+            parameter
+            for parameter in signature(command).parameters.values()
+            if parameter.name != "chosen"
+        ]
         parameters = (*_OPTIONS.values(), *own)
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         run.__signature__ = Signature(  # type: ignore[attr-defined]
@@ -63,32 +72,45 @@ def choosing(*states: LetterState) -> Callable[[Command], Command]:
 def _filter(
     by_default: Sequence[LetterState],
     ids: Annotated[
-        list[str] | None, typer.Option("--id", metavar="ID", help="A letter's id, or how it begins. Repeatable.")
+        list[str] | None,
+        typer.Option("--id", metavar="ID", help="A letter's id, or how it begins. Repeatable."),
     ] = None,
     codes: Annotated[
-        list[str] | None, typer.Option("--code", metavar="CODE", help="Parked for this. Repeatable.")
+        list[str] | None,
+        typer.Option("--code", metavar="CODE", help="Parked for this. Repeatable."),
     ] = None,
     topics: Annotated[
-        list[str] | None, typer.Option("--topic", metavar="TOPIC", help="Came on this topic. Repeatable.")
+        list[str] | None,
+        typer.Option("--topic", metavar="TOPIC", help="Came on this topic. Repeatable."),
     ] = None,
     providers: Annotated[
         list[ProviderType] | None, typer.Option("--provider", help="Came from these. Repeatable.")
     ] = None,
     scopes: Annotated[
         list[str] | None,
-        typer.Option("--scope", metavar="KEY", help="`2025:vehicles`, or a module's id. Repeatable."),
+        typer.Option(
+            "--scope", metavar="KEY", help="`2025:vehicles`, or a module's id. Repeatable."
+        ),
     ] = None,
-    jobs: Annotated[list[int] | None, typer.Option("--job", metavar="ID", help="Of this job. Repeatable.")] = None,
+    jobs: Annotated[
+        list[int] | None, typer.Option("--job", metavar="ID", help="Of this job. Repeatable.")
+    ] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Parked longer ago than `90s`, `15m`, `2h`, `3d`, `1w`.")
+        str | None,
+        typer.Option(metavar="AGE", help="Parked longer ago than `90s`, `15m`, `2h`, `3d`, `1w`."),
     ] = None,
     newer_than: Annotated[str | None, typer.Option(metavar="AGE", help="Parked since.")] = None,
     states: Annotated[
         list[str] | None,
-        typer.Option("--state", metavar="STATE", help=f"{', '.join(LetterState)}, or {EVERY_STATE}. Repeatable."),
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help=f"{', '.join(LetterState)}, or {EVERY_STATE}. Repeatable.",
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="So many at most, the first parked first.")
+        int | None,
+        typer.Option(metavar="N", min=1, help="So many at most, the first parked first."),
     ] = None,
 ) -> Filter:
     return Filter(
@@ -105,7 +127,9 @@ def _filter(
     )
 
 
-_OPTIONS = {name: option for name, option in signature(_filter).parameters.items() if name != "by_default"}
+_OPTIONS = {
+    name: option for name, option in signature(_filter).parameters.items() if name != "by_default"
+}
 
 
 def _age(given: str | None, option: str) -> timedelta | None:

@@ -9,7 +9,14 @@ import typer
 
 from service import crash
 from service.cli.dead_letters.connections import judging
-from service.cli.dead_letters.options import ByOption, ExecuteOption, LetterSelection, ReasonOption, actor, choosing
+from service.cli.dead_letters.options import (
+    ByOption,
+    ExecuteOption,
+    LetterSelection,
+    ReasonOption,
+    actor,
+    choosing,
+)
 from service.cli.dead_letters.view import (
     JudgedLetter,
     counted,
@@ -48,15 +55,26 @@ def replay(
         bool, typer.Option("--quarantined", help="Those too that have come back three times.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Send those too that would come back, as far as the verdict can tell.")
+        bool,
+        typer.Option(
+            "--force", help="Send those too that would come back, as far as the verdict can tell."
+        ),
     ] = False,
-    rate: Annotated[float | None, typer.Option(metavar="N", min=0.01, help="So many letters a second at most.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", min=0.01, help="So many letters a second at most.")
+    ] = None,
     canary: Annotated[
         str,
-        typer.Option(metavar="1,5,25", help="Send so many first, and go on when they have ended and none came back."),
+        typer.Option(
+            metavar="1,5,25",
+            help="Send so many first, and go on when they have ended and none came back.",
+        ),
     ] = "",
     patience: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="How long `--canary` waits for a wave to end.")
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0.1, help="How long `--canary` waits for a wave to end."
+        ),
     ] = 120.0,
     execute: ExecuteOption = False,
     reason: ReasonOption = None,
@@ -91,7 +109,9 @@ def replay(
 def _waves(canary: str) -> tuple[int, ...]:
     waves = canary.split(",") if canary else []
     if not all(wave.strip().isdecimal() and int(wave) for wave in waves):
-        raise typer.BadParameter(f'"{canary}" has no numbers of letters; expected 1,5,25.', param_hint="--canary")
+        raise typer.BadParameter(
+            f'"{canary}" has no numbers of letters; expected 1,5,25.', param_hint="--canary"
+        )
     return tuple(map(int, waves))
 
 
@@ -99,7 +119,9 @@ def _replayable(chosen: LetterSelection, *, quarantined: bool) -> LetterSelectio
     """The choice, in states from which a letter may be sent."""
     states = set(chosen.filter.states)
     if not states or not states <= _REPLAYED:
-        raise typer.BadParameter("open, sent and quarantined letters are replayed, no others.", param_hint="--state")
+        raise typer.BadParameter(
+            "open, sent and quarantined letters are replayed, no others.", param_hint="--state"
+        )
     if quarantined:
         states.add(LetterState.QUARANTINED)
     elif LetterState.QUARANTINED in states:
@@ -119,19 +141,30 @@ async def _dry_run(chosen: LetterSelection, *, as_json: bool) -> None:
         screen.line("There is no such dead letter to replay.")
         return
     show_judged(screen, judged)
-    screen.line(f"{tally(judged)}. Nothing was sent: add --execute to send what would not come back.")
+    screen.line(
+        f"{tally(judged)}. Nothing was sent: add --execute to send what would not come back."
+    )
 
 
-async def _execute(chosen: LetterSelection, action: OperatorAction, pace: Pace, *, force: bool, as_json: bool) -> int:
+async def _execute(
+    chosen: LetterSelection, action: OperatorAction, pace: Pace, *, force: bool, as_json: bool
+) -> int:
     settings = Settings.read()
     async with judging(settings) as judge:
         await replaying.end_abandoned_claims(judge.engine, actor=action.actor)
         letters = await _selected(judge, chosen)
         async with audited(judge.engine, action, [letter.id for letter in letters]) as report:
-            judged = await _send(settings.kafka, judge, letters, action.actor, report, pace, force=force)
+            judged = await _send(
+                settings.kafka, judge, letters, action.actor, report, pace, force=force
+            )
     sent = report.count("sent")
     if as_json:
-        result = {"executed": True, "action_id": report.action_id, "stopped": report.stopped, "sent": sent}
+        result = {
+            "executed": True,
+            "action_id": report.action_id,
+            "stopped": report.stopped,
+            "sent": sent,
+        }
         print_json(result | {"letters": [one.as_json() for one in judged]})
     else:
         _show_end(judged, report, chosen=len(letters))
@@ -152,7 +185,9 @@ async def _send(
     async with connected_producer(kafka) as publish:
         sender = Sender(judge.engine, publish, judge.topics, by, report.action_id)
         with sending_shown(len(letters), judged) as tell:
-            await replaying.replay_letters(sender, judge, letters, report, pace=pace, force=force, tell=tell)
+            await replaying.replay_letters(
+                sender, judge, letters, report, pace=pace, force=force, tell=tell
+            )
     return judged
 
 

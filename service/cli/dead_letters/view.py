@@ -17,7 +17,8 @@ from service.cli.screen import Screen
 from service.db.dead_letters import Group, Letter
 from service.dead_letters.replay import Sending, Tell
 from service.dead_letters.verdict import Finding, Judgement
-from service.domain.model import UNIT_SPECIFIC, Record
+from service.domain.model import Record
+from service.domain.provider_types import ProviderType
 
 SHORT_ID = 8
 
@@ -49,7 +50,13 @@ class JudgedLetter:
 def show_groups(screen: Screen, groups: Sequence[Group]) -> None:
     """A line for each code."""
     rows = [
-        (group.code, group.count, _states(group.states), _moment(group.oldest), _moment(group.newest))
+        (
+            group.code,
+            group.count,
+            _states(group.states),
+            _moment(group.oldest),
+            _moment(group.newest),
+        )
         for group in groups
     ]
     screen.table(("code", "letters", "states", "oldest", "newest"), rows, numbers=("letters",))
@@ -61,7 +68,12 @@ def show_letters(screen: Screen, letters: Sequence[Letter]) -> None:
     rows = [
         (
             *(short(letter), letter.state, letter.code, _job(letter), scope(letter)),
-            *(letter.original_topic, letter.replay_count, age(letter.parked_at), _cut(letter.message)),
+            *(
+                letter.original_topic,
+                letter.replay_count,
+                age(letter.parked_at),
+                _cut(letter.message),
+            ),
         )
         for letter in letters
     ]
@@ -72,7 +84,13 @@ def show_judged(screen: Screen, judged: Sequence[JudgedLetter]) -> None:
     """A line for each letter with its verdict."""
     rows = [
         (
-            *(short(one.letter), one.finding.verdict, one.letter.code, _job(one.letter), scope(one.letter)),
+            *(
+                short(one.letter),
+                one.finding.verdict,
+                one.letter.code,
+                _job(one.letter),
+                scope(one.letter),
+            ),
             *(one.letter.replay_count, age(one.letter.parked_at), _cut(one.finding.detail)),
         )
         for one in judged
@@ -100,7 +118,12 @@ def fields_of(letter: Letter) -> Iterator[tuple[str, object]]:
     """The rows of the table about one letter; what is not known is left out."""
     for name, value in asdict(letter).items():
         if value is not None:
-            yield name, value if not isinstance(value, datetime) else f"{_moment(value)} ({age(value)} ago)"
+            yield (
+                name,
+                value
+                if not isinstance(value, datetime)
+                else f"{_moment(value)} ({age(value)} ago)",
+            )
 
 
 def as_text(data: bytes) -> str:
@@ -120,7 +143,12 @@ def record_as_json(record: Record | None) -> dict[str, Any]:
     if record is None:
         return {"record": False, "key": None, "value": None, "headers": []}
     headers = [[name, _base64(value)] for name, value in record.headers]
-    return {"record": True, "key": _base64(record.key), "value": _base64(record.value), "headers": headers}
+    return {
+        "record": True,
+        "key": _base64(record.key),
+        "value": _base64(record.value),
+        "headers": headers,
+    }
 
 
 def print_json(value: Any) -> None:
@@ -164,9 +192,13 @@ def short(letter: Letter) -> str:
 
 def scope(letter: Letter) -> str:
     """A letter's scope as `--scope` takes it, where its job could be read."""
-    if letter.modules and letter.provider_type in UNIT_SPECIFIC:
+    if letter.modules and _is_unit_specific(letter):
         return str(letter.modules[0])
     return "" if letter.year is None else f"{letter.year}:{letter.data_entry_type_id}"
+
+
+def _is_unit_specific(letter: Letter) -> bool:
+    return any(letter.provider_type == known for known in ProviderType if known.is_unit_specific)
 
 
 def age(moment: datetime) -> str:

@@ -20,9 +20,21 @@ BUILDING = EntryType(
             "What the room is used for.",
             "office",
             required=True,
-            values=("office", "miscellaneous", "laboratories", "archives", "libraries", "auditoriums"),
+            values=(
+                "office",
+                "miscellaneous",
+                "laboratories",
+                "archives",
+                "libraries",
+                "auditoriums",
+            ),
         ),
-        Number("room_allocation_ratio", "The unit's share of the room; 1 is the whole room.", "0.5", maximum=1),
+        Number(
+            "room_allocation_ratio",
+            "The unit's share of the room; 1 is the whole room.",
+            "0.5",
+            maximum=1,
+        ),
     ),
 )
 
@@ -67,7 +79,13 @@ FACTORS = (
             _energy_for("cooling", "11"),
             _energy_for("ventilation", "8.4"),
             _energy_for("lighting", "14"),
-            Number("ef_kg_co2eq_per_kwh", "Emissions per kWh.", "0.043", required=True, measure="kg CO2e/kWh"),
+            Number(
+                "ef_kg_co2eq_per_kwh",
+                "Emissions per kWh.",
+                "0.043",
+                required=True,
+                measure="kg CO2e/kWh",
+            ),
             Number("conversion_factor", "From useful to final energy.", "1.2"),
         ),
     ),
@@ -79,7 +97,15 @@ FACTORS = (
             Text("name", "The fuel.", "natural_gas", required=True),
             Text("unit", "What a quantity of it counts.", "kWh", required=True),
         ),
-        values=(Number("ef_kg_co2eq_per_unit", "Emissions per unit.", "0.202", required=True, measure="kg CO2e"),),
+        values=(
+            Number(
+                "ef_kg_co2eq_per_unit",
+                "Emissions per unit.",
+                "0.202",
+                required=True,
+                measure="kg CO2e",
+            ),
+        ),
     ),
     FactorType(
         BUILDING_EMBODIED_ENERGY.id,
@@ -91,7 +117,11 @@ FACTORS = (
         ),
         values=(
             Number(
-                "ef_kgco2eq_per_m2", "Embodied emissions per square metre.", "6.1", required=True, measure="kg CO2e/m²"
+                "ef_kgco2eq_per_m2",
+                "Embodied emissions per square metre.",
+                "6.1",
+                required=True,
+                measure="kg CO2e/m²",
             ),
         ),
     ),

@@ -15,7 +15,12 @@ CLOUDS = EntryType(
     (
         _SERVICE_TYPE,
         Text("provider", "Who provides it.", "Exoscale", required=True),
-        Number("spent_amount", "What was paid in the year, in the given currency.", "830", required=True),
+        Number(
+            "spent_amount",
+            "What was paid in the year, in the given currency.",
+            "830",
+            required=True,
+        ),
         Choice("currency", "The currency of the amount.", "eur", values=("chf", "eur", "usd")),
     ),
 )
@@ -34,7 +39,14 @@ AI = EntryType(
             required=True,
             values=("1_5", "5_20", "20_100", "gt_100"),
         ),
-        Number("fte_count", "Full-time equivalents who use it.", "12", required=True, minimum=0.1, measure="FTE"),
+        Number(
+            "fte_count",
+            "Full-time equivalents who use it.",
+            "12",
+            required=True,
+            minimum=0.1,
+            measure="FTE",
+        ),
     ),
 )
 
@@ -48,11 +60,17 @@ FACTORS = (
         identity=(
             _SERVICE_TYPE,
             Text("provider", "Who provides it.", "Exoscale", required=True),
-            Text("currency", "The currency that the emissions are stated for.", "eur", required=True),
+            Text(
+                "currency", "The currency that the emissions are stated for.", "eur", required=True
+            ),
         ),
         values=(
             Number(
-                "ef_kg_co2eq_per_currency", "Emissions per unit of currency.", "0.09", required=True, measure="kg CO2e"
+                "ef_kg_co2eq_per_currency",
+                "Emissions per unit of currency.",
+                "0.09",
+                required=True,
+                measure="kg CO2e",
             ),
         ),
     ),
@@ -62,7 +80,13 @@ FACTORS = (
         MODULE,
         identity=(Text("provider", "Who provides it.", "Mistral", required=True), _USAGE_TYPE),
         values=(
-            Number("ef_kg_co2eq_per_request", "Emissions per request.", "0.0011", required=True, measure="kg CO2e"),
+            Number(
+                "ef_kg_co2eq_per_request",
+                "Emissions per request.",
+                "0.0011",
+                required=True,
+                measure="kg CO2e",
+            ),
         ),
     ),
 )

@@ -21,14 +21,20 @@ class RowErrorCode(StrEnum):
         "Not a number in decimal notation; an exponent is fine, `_` and other scripts' digits are not.",
     )
     NOT_AN_INTEGER = "not_an_integer", "A number with a fraction where a whole one is expected."
-    OUT_OF_BOUNDS = "out_of_bounds", "A number outside its bounds, or two numbers whose sum is above theirs."
+    OUT_OF_BOUNDS = (
+        "out_of_bounds",
+        "A number outside its bounds, or two numbers whose sum is above theirs.",
+    )
     NOT_FINITE = "not_finite", "`nan`, `inf`, or a number too large to be stored."
     NOT_IN_LIST = "not_in_list", "A text that is not one of the column's values."
     NUL_CHARACTER = "nul_character", "A NUL character (U+0000), which the database cannot store."
     DECIMAL_COMMA = "decimal_comma", "A comma in a number, as in `0,5`: write `0.5`."
     BAD_DATE = "bad_date", "Not a day of the calendar in the form `YYYY-MM-DD`."
     UNKNOWN_UNIT = "unknown_unit", "No unit has this institutional id."
-    UNIT_WITHOUT_REPORT = "unit_without_report", "The unit has no calculator report of the job's year."
+    UNIT_WITHOUT_REPORT = (
+        "unit_without_report",
+        "The unit has no calculator report of the job's year.",
+    )
     DUPLICATE = (
         "duplicate",
         "An earlier valid row, or a stored entry that this upload does not replace, is the same one.",

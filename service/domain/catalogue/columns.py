@@ -3,6 +3,8 @@
 from dataclasses import KW_ONLY, dataclass
 from math import inf
 
+from service.domain.texts.english import bounds
+
 MAX_WHOLE = 2**53 - 1
 """The largest whole number that is kept: beyond it, readers of JSON round."""
 
@@ -44,8 +46,7 @@ class Number(Column):
     @property
     def bounds(self) -> str:
         """The range in words, with its unit of measure."""
-        upper = "" if self.maximum == inf else f" and at most {self.maximum:g}"
-        return f"at least {self.minimum:g}{upper} {self.measure}".rstrip()
+        return bounds(self.minimum, self.maximum, self.measure)
 
 
 @dataclass(frozen=True, slots=True)

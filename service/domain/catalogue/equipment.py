@@ -40,11 +40,27 @@ FACTORS = tuple(
         values=(
             Number("active_power_w", "Power in use.", "700", required=True, measure="W"),
             Number("standby_power_w", "Power on standby.", "45", required=True, measure="W"),
-            Number(_ACTIVE, "Hours a week in use, where an entry gives none.", "40", required=True, measure="h/week"),
             Number(
-                _STANDBY, "Hours a week on standby, where an entry gives none.", "128", required=True, measure="h/week"
+                _ACTIVE,
+                "Hours a week in use, where an entry gives none.",
+                "40",
+                required=True,
+                measure="h/week",
             ),
-            Number("ef_kg_co2eq_per_kwh", "Emissions per kWh.", "0.125", required=True, measure="kg CO2e/kWh"),
+            Number(
+                _STANDBY,
+                "Hours a week on standby, where an entry gives none.",
+                "128",
+                required=True,
+                measure="h/week",
+            ),
+            Number(
+                "ef_kg_co2eq_per_kwh",
+                "Emissions per kWh.",
+                "0.125",
+                required=True,
+                measure="kg CO2e/kWh",
+            ),
         ),
     )
     for entry in ENTRIES

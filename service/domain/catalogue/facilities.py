@@ -6,7 +6,9 @@ from service.domain.catalogue.upload_types import EntryType, FactorType
 MODULE = 6
 
 _ID = Text("researchfacility_id", "The facility's id.", "RF-07", required=True)
-_NAME = Text("researchfacility_name", "The facility's name.", "Plateforme de cytométrie", required=True)
+_NAME = Text(
+    "researchfacility_name", "The facility's name.", "Plateforme de cytométrie", required=True
+)
 _USE_UNIT = Text("use_unit", "What the use counts.", "hours", required=True)
 _ANIMALS = Text("researchfacility_type", "The kind of animal facility.", "mice", required=True)
 
@@ -23,11 +25,19 @@ ANIMAL_FACILITIES = EntryType(71, "mice_and_fish_animal_facilities", MODULE, (*_
 ENTRIES = (FACILITIES, ANIMAL_FACILITIES)
 
 _VALUES = (
-    Number("total_use", "The use by everyone in the year, in the given unit.", "5200", required=True),
+    Number(
+        "total_use", "The use by everyone in the year, in the given unit.", "5200", required=True
+    ),
     Number("kg_co2eq_sum", "The facility's emissions in the year.", "18400", measure="kg CO2e"),
 )
 
 FACTORS = (
     FactorType(FACILITIES.id, FACILITIES.name, MODULE, (_ID, _NAME, _USE_UNIT), _VALUES),
-    FactorType(ANIMAL_FACILITIES.id, ANIMAL_FACILITIES.name, MODULE, (_ID, _NAME, _USE_UNIT, _ANIMALS), _VALUES),
+    FactorType(
+        ANIMAL_FACILITIES.id,
+        ANIMAL_FACILITIES.name,
+        MODULE,
+        (_ID, _NAME, _USE_UNIT, _ANIMALS),
+        _VALUES,
+    ),
 )

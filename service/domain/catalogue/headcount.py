@@ -24,7 +24,14 @@ MEMBER = EntryType(
             "302417",
             required=True,
         ),
-        Number("fte", "The person's full-time equivalent.", "0.8", required=True, maximum=1, measure="FTE"),
+        Number(
+            "fte",
+            "The person's full-time equivalent.",
+            "0.8",
+            required=True,
+            maximum=1,
+            measure="FTE",
+        ),
     ),
     unique="user_institutional_id",
 )
@@ -33,7 +40,15 @@ STUDENT = EntryType(
     2,
     "student",
     MODULE,
-    (Number("fte", "Full-time equivalents of all students together.", "14.5", required=True, measure="FTE"),),
+    (
+        Number(
+            "fte",
+            "Full-time equivalents of all students together.",
+            "14.5",
+            required=True,
+            measure="FTE",
+        ),
+    ),
 )
 
 ENTRIES = (MEMBER, STUDENT)
@@ -50,8 +65,16 @@ FACTORS = tuple(
         ),
         values=(
             Text("unit", "What the numbers count.", "meal", required=True),
-            Number("number_of_unit_per_fte", "Units per full-time equivalent.", "210", required=True),
-            Number("ef_kg_co2eq_per_unit", "Emissions per unit.", "0.51", required=True, measure="kg CO2e"),
+            Number(
+                "number_of_unit_per_fte", "Units per full-time equivalent.", "210", required=True
+            ),
+            Number(
+                "ef_kg_co2eq_per_unit",
+                "Emissions per unit.",
+                "0.51",
+                required=True,
+                measure="kg CO2e",
+            ),
         ),
     )
     for entry in ENTRIES

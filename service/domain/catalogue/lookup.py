@@ -6,7 +6,16 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TypeVar
 
-from service.domain.catalogue import buildings, cloud, equipment, facilities, headcount, process, purchase, travel
+from service.domain.catalogue import (
+    buildings,
+    cloud,
+    equipment,
+    facilities,
+    headcount,
+    process,
+    purchase,
+    travel,
+)
 from service.domain.catalogue.upload_types import EntryType, FactorType
 from service.domain.errors import UnknownType
 
@@ -39,12 +48,15 @@ def _find(types: Mapping[int, _K], key: int | str) -> _K:
     for kind in types.values():
         if text in {kind.name, str(kind.id)}:
             return kind
-    raise UnknownType(_help(types, text))
+    raise UnknownType("no_such", asked=_shortened(text), expected=_expected(types, text))
 
 
-def _help(types: Mapping[int, _K], text: str) -> str:
-    """What was asked for, and what there is: the names close to it, else all of them."""
+def _expected(types: Mapping[int, _K], text: str) -> list[str]:
+    """The types whose names are close to what was asked for, or else all of them."""
     names = {kind.name: f"{kind.name} ({kind.id})" for kind in types.values()}
     close = get_close_matches(text.lower(), names, n=3) or list(names)
-    shown = text if len(text) <= 40 else f"{text[:39]}…"
-    return f'There is no "{shown}"; expected a name or number such as {", ".join(names[name] for name in close)}.'
+    return [names[name] for name in close]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

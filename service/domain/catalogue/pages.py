@@ -86,7 +86,9 @@ def _entry_section(kinds: Sequence[EntryType]) -> str:
     entry = kinds[0]
     rules = []
     if entry.sum_at_most is not None:
-        rules.append(f"{_listed(entry.sum_at_most.columns, ' and ')} sum to at most {entry.sum_at_most.maximum:g}.")
+        rules.append(
+            f"{_listed(entry.sum_at_most.columns, ' and ')} sum to at most {entry.sum_at_most.maximum:g}."
+        )
     if entry.unique is not None:
         rules.append(f"`{entry.unique}` is unique within a module.")
     return _section(f"### {_titles(kinds)}", entry.own, rules)

@@ -5,7 +5,9 @@ from service.domain.catalogue.upload_types import EntryType, FactorType
 
 MODULE = 8
 
-_CATEGORY = Text("category", "The gas, or the process that sets it free.", "refrigerants", required=True)
+_CATEGORY = Text(
+    "category", "The gas, or the process that sets it free.", "refrigerants", required=True
+)
 _SUBCATEGORY = Text("subcategory", "Its subcategory.", "R-134a")
 
 PROCESS_EMISSIONS = EntryType(
@@ -29,7 +31,13 @@ FACTORS = (
         identity=(_CATEGORY, _SUBCATEGORY),
         values=(
             Text("unit", "What the numbers count.", "kg", required=True),
-            Number("ef_kg_co2eq_per_unit", "Emissions per unit.", "1430", required=True, measure="kg CO2e"),
+            Number(
+                "ef_kg_co2eq_per_unit",
+                "Emissions per unit.",
+                "1430",
+                required=True,
+                measure="kg CO2e",
+            ),
         ),
     ),
 )

@@ -6,14 +6,23 @@ from service.domain.catalogue.upload_types import EntryType, FactorType
 MODULE = 5
 
 _CODE = Text("purchase_institutional_code", "The article group's code.", "41116000", required=True)
-_DESCRIPTION = Text("purchase_institutional_description", "The article group in words.", "Réactifs, solutions")
-_ADDITIONAL_CODE = Text("purchase_additional_code", "A finer code within the article group.", "NB-12")
+_DESCRIPTION = Text(
+    "purchase_institutional_description", "The article group in words.", "Réactifs, solutions"
+)
+_ADDITIONAL_CODE = Text(
+    "purchase_additional_code", "A finer code within the article group.", "NB-12"
+)
 
 _COLUMNS = (
     Text("name", "What was bought.", "Pipettes 200 µl, lot de 10", required=True),
     Text("supplier", "Who sold it.", "Müller & Söhne AG"),
     Number("quantity", "How many.", "3"),
-    Number("total_spent_amount", "What was paid for all of it, in the given currency.", "1249.90", required=True),
+    Number(
+        "total_spent_amount",
+        "What was paid for all of it, in the given currency.",
+        "1249.90",
+        required=True,
+    ),
     Choice(
         "currency",
         "The currency of the amount.",
@@ -47,7 +56,12 @@ ADDITIONAL = EntryType(
     (
         Text("name", "What was used.", "Azote liquide", required=True),
         Text("unit", "What the consumption counts.", "l", required=True),
-        Number("annual_consumption", "Consumption in the year, in the given unit.", "320", required=True),
+        Number(
+            "annual_consumption",
+            "Consumption in the year, in the given unit.",
+            "320",
+            required=True,
+        ),
         Number("coef_to_kg", "Kilograms per unit.", "0.808", required=True, measure="kg"),
     ),
 )
@@ -61,7 +75,12 @@ FACTORS = (
             entry.name,
             MODULE,
             identity=(
-                Text("currency", "The currency that the emissions are stated for.", "chf", required=True),
+                Text(
+                    "currency",
+                    "The currency that the emissions are stated for.",
+                    "chf",
+                    required=True,
+                ),
                 _CODE,
                 _ADDITIONAL_CODE,
             ),
@@ -83,6 +102,14 @@ FACTORS = (
         ADDITIONAL.name,
         MODULE,
         identity=(Text("name", "What is used.", "Azote liquide", required=True),),
-        values=(Number("ef_kg_co2eq_per_kg", "Emissions per kilogram.", "0.43", required=True, measure="kg CO2e/kg"),),
+        values=(
+            Number(
+                "ef_kg_co2eq_per_kg",
+                "Emissions per kilogram.",
+                "0.43",
+                required=True,
+                measure="kg CO2e/kg",
+            ),
+        ),
     ),
 )

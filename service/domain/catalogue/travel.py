@@ -5,7 +5,9 @@ from service.domain.catalogue.upload_types import EntryType, FactorType
 
 MODULE = 2
 
-_TRAVELLER = Text("user_institutional_id", "Who travelled, by institutional id.", "302417", required=True)
+_TRAVELLER = Text(
+    "user_institutional_id", "Who travelled, by institutional id.", "302417", required=True
+)
 _WHEN_AND_HOW_OFTEN = (
     Date("departure_date", "The day of departure.", "2025-03-18"),
     Integer("number_of_trips", "How many times this trip was made.", "2", minimum=1, default=1),
@@ -13,7 +15,9 @@ _WHEN_AND_HOW_OFTEN = (
 
 
 def _cabin_class(*values: str) -> Choice:
-    return Choice("cabin_class", "The class travelled in.", values[-1], required=True, values=values)
+    return Choice(
+        "cabin_class", "The class travelled in.", values[-1], required=True, values=values
+    )
 
 
 PLANE = EntryType(
@@ -47,7 +51,11 @@ TRAIN = EntryType(
 ENTRIES = (PLANE, TRAIN)
 
 _PER_KM = Number(
-    "ef_kg_co2eq_per_km", "Emissions per passenger and kilometre.", "0.13", required=True, measure="kg CO2e/km"
+    "ef_kg_co2eq_per_km",
+    "Emissions per passenger and kilometre.",
+    "0.13",
+    required=True,
+    measure="kg CO2e/km",
 )
 
 FACTORS = (
@@ -61,7 +69,9 @@ FACTORS = (
         ),
         values=(
             _PER_KM,
-            Number("rfi_adjustment", "Factor for effects at altitude beyond CO2.", "2.7", required=True),
+            Number(
+                "rfi_adjustment", "Factor for effects at altitude beyond CO2.", "2.7", required=True
+            ),
             Number("min_distance", "From this distance on.", "0", required=True, measure="km"),
             Number("max_distance", "Up to this distance.", "1500", required=True, measure="km"),
         ),
