@@ -162,7 +162,7 @@ def progress_record(job: Job, progress: Any, *, topic: str, source: str) -> Reco
     )
     now = datetime.now(UTC)
     return to_record(
-        body, topic=topic, kind=PROGRESS, event_id=uuid4(), at=now, source=source, key=job.key
+        body, topic=topic, event_type=PROGRESS, event_id=uuid4(), at=now, source=source, key=job.key
     )
 
 
@@ -172,14 +172,21 @@ def completion_id(job_id: int) -> UUID:
 
 
 def to_record(
-    body: BaseModel, *, topic: str, kind: str, event_id: UUID, at: datetime, source: str, key: str
+    body: BaseModel,
+    *,
+    topic: str,
+    event_type: str,
+    event_id: UUID,
+    at: datetime,
+    source: str,
+    key: str,
 ) -> Record:
     """The Kafka record of an event: attributes in `ce_` headers, the body as JSON in the value."""
     attributes = {
         "specversion": "1.0",
         "id": str(event_id),
         "source": source,
-        "type": kind,
+        "type": event_type,
         "time": at,
         "datacontenttype": "application/json",
     }

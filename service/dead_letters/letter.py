@@ -7,19 +7,17 @@ from typing import Literal, Self
 from uuid import UUID, uuid5
 
 from service import __version__
+from service.contract import headers
 from service.domain.errors import UploadError, stack_frames
 from service.domain.model import Job, Record
 from service.domain.provider_types import ProviderType
 
-PREFIX = "dlq-"
 SCHEMA_VERSION = "1"
 MESSAGE_BYTES = 1024
 STACK_BYTES = 8192
 
 _NAMESPACE = UUID("3f0e2b52-63c1-5d9c-8c1e-0e4d1a3c7b55")
 
-_REPLAY_OF = f"{PREFIX}replay-of"
-_REPLAY_COUNT = f"{PREFIX}replay-count"
 _MOST_REPLAYS = 2**15
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -84,22 +82,28 @@ class Replay:
         told = {
             name: value or b""
             for name, value in letter_headers
-            if name in {_REPLAY_OF, _REPLAY_COUNT}
+            if name in {headers.DLQ_REPLAY_OF, headers.DLQ_REPLAY_COUNT}
         }
         try:
-            of, count = UUID(told[_REPLAY_OF].decode("ascii")), int(told[_REPLAY_COUNT])
+            of = UUID(told[headers.DLQ_REPLAY_OF].decode("ascii"))
+            count = int(told[headers.DLQ_REPLAY_COUNT])
         except (KeyError, ValueError):
             return cls()
         return cls(of, count) if 0 <= count <= _MOST_REPLAYS else cls()
 
     def headers(self) -> Headers:
         """The headers of a record that is sent as this replay."""
-        return ((_REPLAY_OF, str(self.of).encode()), (_REPLAY_COUNT, str(self.count).encode()))
+        return (
+            (headers.DLQ_REPLAY_OF, str(self.of).encode()),
+            (headers.DLQ_REPLAY_COUNT, str(self.count).encode()),
+        )
 
 
 def own_headers(record: Record) -> Headers:
     """A record's headers without those of a dead letter."""
-    return tuple((name, value) for name, value in record.headers if not name.startswith(PREFIX))
+    return tuple(
+        (name, value) for name, value in record.headers if not name.startswith(headers.DLQ_PREFIX)
+    )
 
 
 def letter_headers(incoming: Incoming, failure: Failure) -> Headers:
@@ -107,35 +111,35 @@ def letter_headers(incoming: Incoming, failure: Failure) -> Headers:
 
     Headers of an earlier parking are replaced, so replays do not let them grow.
     """
-    ours = tuple((f"{PREFIX}{name}", value.encode()) for name, value in _ours(incoming, failure))
+    ours = tuple((name, value.encode()) for name, value in _ours(incoming, failure))
     return own_headers(incoming.record) + ours
 
 
 def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
     replay = Replay.told_by(incoming.record.headers)
-    yield "schema-version", SCHEMA_VERSION
-    yield "id", str(incoming.dead_letter_id)
-    yield "original-topic", incoming.record.topic
-    yield "original-partition", str(incoming.partition)
-    yield "original-offset", str(incoming.offset)
-    yield "original-timestamp", incoming.timestamp.isoformat()
-    yield "group", incoming.group
+    yield headers.DLQ_SCHEMA_VERSION, SCHEMA_VERSION
+    yield headers.DLQ_ID, str(incoming.dead_letter_id)
+    yield headers.DLQ_ORIGINAL_TOPIC, incoming.record.topic
+    yield headers.DLQ_ORIGINAL_PARTITION, str(incoming.partition)
+    yield headers.DLQ_ORIGINAL_OFFSET, str(incoming.offset)
+    yield headers.DLQ_ORIGINAL_TIMESTAMP, incoming.timestamp.isoformat()
+    yield headers.DLQ_GROUP, incoming.group
     if failure.job_id is not None:
-        yield "job-id", str(failure.job_id)
+        yield headers.DLQ_JOB_ID, str(failure.job_id)
     if failure.job is not None:
-        yield "scope", failure.job.key
-    yield "code", failure.error.code
-    yield "exception-class", type(failure.cause or failure.error).__name__
-    yield "message", _cut(failure.message, MESSAGE_BYTES)
-    yield "stack", _cut(stack_frames(failure.cause or failure.error), STACK_BYTES)
-    yield "stage", failure.stage
-    yield "attempts", str(failure.attempts)
-    yield "first-failure", failure.first_at.isoformat()
-    yield "last-failure", failure.last_at.isoformat()
-    yield "service-version", __version__
-    yield "replay-count", str(replay.count)
+        yield headers.DLQ_SCOPE, failure.job.key
+    yield headers.DLQ_CODE, failure.error.code
+    yield headers.DLQ_EXCEPTION_CLASS, type(failure.cause or failure.error).__name__
+    yield headers.DLQ_MESSAGE, _cut(failure.message, MESSAGE_BYTES)
+    yield headers.DLQ_STACK, _cut(stack_frames(failure.cause or failure.error), STACK_BYTES)
+    yield headers.DLQ_STAGE, failure.stage
+    yield headers.DLQ_ATTEMPTS, str(failure.attempts)
+    yield headers.DLQ_FIRST_FAILURE, failure.first_at.isoformat()
+    yield headers.DLQ_LAST_FAILURE, failure.last_at.isoformat()
+    yield headers.DLQ_SERVICE_VERSION, __version__
+    yield headers.DLQ_REPLAY_COUNT, str(replay.count)
     if replay.of is not None:
-        yield "replay-of", str(replay.of)
+        yield headers.DLQ_REPLAY_OF, str(replay.of)
 
 
 def _cut(text: str, size: int) -> str:

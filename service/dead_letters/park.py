@@ -59,7 +59,7 @@ def _event(job_id: int, topic: str, source: str, incoming: Incoming, failure: Fa
     return to_record(
         body,
         topic=topic,
-        kind=PARKED,
+        event_type=PARKED,
         event_id=letter_id,
         at=failure.last_at,
         source=source,

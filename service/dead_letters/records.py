@@ -3,8 +3,9 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
+from service.contract import headers
 from service.db.dead_letters import Letter
-from service.dead_letters.letter import PREFIX, Replay, own_headers
+from service.dead_letters.letter import Replay, own_headers
 from service.domain.model import Position, Record
 
 Read = Callable[[Sequence[Position]], Awaitable[Mapping[Position, Record]]]
@@ -26,7 +27,7 @@ async def read_originals(read: Read, letters: Sequence[Letter]) -> Mapping[UUID,
 
 
 def _is_of(letter_id: UUID, record: Record) -> bool:
-    return dict(record.headers).get(f"{PREFIX}id") == str(letter_id).encode()
+    return dict(record.headers).get(headers.DLQ_ID) == str(letter_id).encode()
 
 
 def replay_of(letter: Letter, original: Record) -> Record:

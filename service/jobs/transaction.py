@@ -105,7 +105,7 @@ def completion_event(
     return to_record(
         body,
         topic=outbox.topic,
-        kind=COMPLETED,
+        event_type=COMPLETED,
         event_id=completion_id(job.job_id),
         at=now,
         source=outbox.source,

@@ -19,6 +19,7 @@ from service.contract.events import (
     UploadParked,
     UploadProgress,
 )
+from service.contract.headers import CE_TYPE
 from service.domain.errors import Environment
 from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
@@ -97,7 +98,7 @@ async def _skip_what_is_there(consumer: Any) -> None:
 
 async def _events(consumer: Any) -> AsyncIterator[ReceivedEvent]:
     async for record in consumer:
-        body = _BODIES.get(dict(record.headers).get("ce_type", b""))
+        body = _BODIES.get(dict(record.headers).get(CE_TYPE, b""))
         if body is None or record.value is None:
             continue
         try:

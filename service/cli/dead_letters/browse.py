@@ -31,6 +31,7 @@ from service.cli.dead_letters.view import (
 )
 from service.cli.screen import Screen
 from service.cli.upload_options import JsonOption
+from service.contract import headers
 from service.contract.topics import Topics
 from service.db import audit, dead_letters, service_state
 from service.db.audit import Action
@@ -38,7 +39,6 @@ from service.db.dead_letters import Letter
 from service.db.engine import command_database
 from service.dead_letters.audit import OperatorAction, audited
 from service.dead_letters.guard import NAME as GUARD
-from service.dead_letters.letter import PREFIX
 from service.dead_letters.records import Read, read_originals
 from service.dead_letters.select import find_by_id, select_letters
 from service.domain.model import LetterState, Record
@@ -150,12 +150,16 @@ async def _show(letter_id: str, *, with_value: bool, as_json: bool) -> None:
 
 def _show_record(screen: Screen, record: Record, *, with_value: bool) -> None:
     said = dict(record.headers)
-    own = [(name, repr(value)) for name, value in record.headers if not name.startswith(PREFIX)]
+    own = [
+        (name, repr(value))
+        for name, value in record.headers
+        if not name.startswith(headers.DLQ_PREFIX)
+    ]
     size = "none (a tombstone)" if record.value is None else f"{len(record.value):,} bytes"
     screen.line(f"\nkey: {record.key!r}\nvalue: {size}{'' if with_value else '; --value shows it'}")
     if own:
         screen.table(("header", "value"), own)
-    screen.line(f"\nstack:\n{said.get(f'{PREFIX}stack', b'').decode('utf-8', 'replace')}".rstrip())
+    screen.line(f"\nstack:\n{said.get(headers.DLQ_STACK, b'').decode('utf-8', 'replace')}".rstrip())
     if with_value and record.value is not None:
         screen.line(f"\n{as_text(record.value)}")
 
