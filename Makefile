@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 
-.PHONY: help install demo test check format faults bench bench-full lock docs clean
+.PHONY: help install demo test check format faults bench bench-full bench-pairs lock docs clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ bench: .venv/.bench-installed ## Every row of docs/performance.md in a quarter o
 
 bench-full: .venv/.bench-installed ## The same with more rows and runs, in about an hour and a half.
 	@$(BIN)/python -m bench --full $(BENCH)
+
+bench-pairs: install ## Processor time of two checkouts: BEFORE=DIR, and PAIRS=30, BENCH="P1 P3" if you like.
+	@$(BIN)/python -m bench.pairs --before "$(BEFORE)" $(if $(PAIRS),--pairs $(PAIRS)) $(BENCH)
 
 .venv/.bench-installed: .venv/.installed requirements-bench.lock
 	@echo "Installing what the service is compared with"

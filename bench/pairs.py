@@ -148,8 +148,8 @@ async def main(asked: argparse.Namespace) -> dict[str, Any]:
 
 def checkout_at(given: str) -> Path:
     path = Path(given)
-    if not (path / "service" / "__main__.py").is_file():
-        raise argparse.ArgumentTypeError(f"{given} is not a checkout of this project")
+    if not given or not (path / "service" / "__main__.py").is_file():
+        raise argparse.ArgumentTypeError(f"{given!r} is not a checkout of this project")
     return path
 
 
@@ -176,5 +176,7 @@ if __name__ == "__main__":
         result = asyncio.run(main(chosen))
     except RuntimeError as error:
         sys.exit(f"bench.pairs: {error}")
+    except KeyboardInterrupt:
+        sys.exit("bench.pairs: stopped")
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1))
