@@ -1,4 +1,4 @@
-"""Synchronisations with other systems: they replace their own rows, so a second sync doubles nothing."""
+"""Synchronisations with other systems. They replace their own rows, so a repeat doubles nothing."""
 
 from faststream.kafka import KafkaMessage
 

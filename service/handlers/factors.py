@@ -1,4 +1,4 @@
-"""Factors: reference data, replaced whole by type and year, with ids that stay."""
+"""Factors: reference data. A job replaces all factors of its type and year."""
 
 from faststream.kafka import KafkaMessage
 

@@ -1,4 +1,4 @@
-"""Per-year uploads of the back office, as CSV or from a program: they replace their own kind's rows."""
+"""Per-year uploads of the back office or a program. They replace the rows of their source."""
 
 from faststream.kafka import KafkaMessage
 
@@ -7,7 +7,7 @@ from service.handlers.subscriptions import Subscriptions
 
 
 def register(subscriptions: Subscriptions) -> None:
-    """Subscribe to both per-year topics. Every row names its unit; see `apply` for what is replaced."""
+    """Subscribe to both per-year topics. Every row names its unit."""
 
     @subscriptions.subscriber(ProviderType.CSV_MODULE_PER_YEAR)
     async def csv_module_per_year(message: KafkaMessage) -> None:

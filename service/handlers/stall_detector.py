@@ -1,7 +1,8 @@
-"""Looks at FastStream's consumers from outside, to tell whether they still consume.
+"""Looks at FastStream's consumers from outside, to find one that has stopped.
 
-After a broker's restart aiokafka can stop for good while its tasks look alive, so what counts is progress:
-a consumer that is behind, idle and not moving while the broker answers will never move again.
+After a restart of the broker aiokafka can stop for good while its tasks look alive. So progress is
+what counts: a consumer that is behind and idle, and does not move while the broker answers, never
+will.
 """
 
 import asyncio
@@ -9,119 +10,118 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from service.handlers.topic_consumer import TopicConsumer
+from service.kafka.aiokafka_internals import broker_answers, fetch_position, is_group_member
 
-Stalled = Callable[[str], None]
-"""Is told the topic whose consumer has stopped for good."""
+END_OFFSETS_SECONDS = 5.0
+
+OnStall = Callable[[str], None]
+"""Is called with the topic whose consumer has stopped."""
 
 
 class StallDetector:
-    """Questions to the consumers of one broker; each answer is None, or what is wrong."""
+    """Questions to the consumers of one broker. Each answer is None, or says what is wrong."""
 
     def __init__(self, broker: KafkaBroker, topic_consumers: Mapping[str, TopicConsumer]) -> None:
         self._broker = broker
         self._topic_consumers = topic_consumers
-        self._seen: dict[str, tuple[object, float]] = {}
+        self._last_seen: dict[str, tuple[object, float]] = {}
 
     async def consuming(self) -> str | None:
-        """A consume task that has ended will never take another record: only a restart helps."""
+        """Name the topics whose consume task has ended: only a restart helps there."""
         dead = [
             topic
-            for topic, sub in self.subscribers().items()
-            if all(task.done() for task in sub.tasks)
+            for topic, subscriber in self.subscribers().items()
+            if all(task.done() for task in subscriber.tasks)
         ]
         return f"nobody consumes {', '.join(dead)}" if dead else None
 
     async def broker_answers(self) -> str | None:
-        """Every consumer has a broker that it can talk to."""
+        """Check that every consumer can talk to a broker."""
         for consumer in self.consumers().values():
-            if not await _answers(consumer):
+            if not await broker_answers(consumer):
                 return "Kafka does not answer"
         return None
 
     async def assigned(self) -> str | None:
-        """Every consumer is a member of its group; with more members than partitions, it may have none."""
+        """Name the topics whose consumer is no member of its group yet.
+
+        A member may have no partition: there can be more members than partitions.
+        """
         consumers = self.consumers()
         waiting = [
-            t for t in self.subscribers() if t not in consumers or not _is_member(consumers[t])
+            topic
+            for topic in self.subscribers()
+            if topic not in consumers or not is_group_member(consumers[topic])
         ]
         return f"no partitions yet of {', '.join(waiting)}" if waiting else None
 
-    async def watch(self, stalled: Stalled, *, patience: float) -> None:
-        """Look again and again; tell of a consumer that made no progress for `patience` seconds."""
+    async def watch(self, on_stall: OnStall, *, patience: float) -> None:
+        """Look again and again; report each consumer without progress for `patience` seconds."""
         while True:
             await asyncio.sleep(patience / 5)
             for topic, consumer in self.consumers().items():
-                if await self._stands_still(topic, consumer, patience):
-                    stalled(topic)
+                if await self._has_stalled(topic, consumer, patience):
+                    on_stall(topic)
 
-    async def _stands_still(self, topic: str, consumer: Any, patience: float) -> bool:
-        topic_consumer = self._topic_consumers.get(topic)
-        behind = (
-            None
-            if topic_consumer is not None and topic_consumer.in_flight is not None
-            else await _behind(consumer)
-        )
-        if behind is None:
-            self._seen.pop(topic, None)
+    async def _has_stalled(self, topic: str, consumer: AIOKafkaConsumer, patience: float) -> bool:
+        backlog = None
+        if not self._is_busy(topic):
+            backlog = await _backlog_of(consumer)
+        if backlog is None:
+            self._last_seen.pop(topic, None)
             return False
-        before, since = self._seen.get(topic, (None, 0.0))
-        if behind != before:
-            self._seen[topic] = (behind, monotonic())
+        before, since = self._last_seen.get(topic, (None, 0.0))
+        if backlog != before:
+            self._last_seen[topic] = (backlog, monotonic())
             return False
         return monotonic() - since > patience
 
-    def subscribers(self) -> dict[str, Any]:
-        """FastStream's subscribers, by topic."""
-        return {sub.topic_names[0]: sub for sub in self._broker.subscribers}  # type: ignore[attr-defined]
+    def _is_busy(self, topic: str) -> bool:
+        topic_consumer = self._topic_consumers.get(topic)
+        return topic_consumer is not None and topic_consumer.in_flight is not None
 
-    def consumers(self) -> dict[str, Any]:
-        """The consumers that are connected, by topic."""
+    def subscribers(self) -> dict[str, Any]:
+        """Return FastStream's subscribers, by topic."""
+        subscribers: list[Any] = list(self._broker.subscribers)
+        return {subscriber.topic_names[0]: subscriber for subscriber in subscribers}
+
+    def consumers(self) -> dict[str, AIOKafkaConsumer]:
+        """Return the consumers that are connected, by topic."""
+        subscribers = self.subscribers()
         return {
-            topic: sub.consumer
-            for topic, sub in self.subscribers().items()
-            if sub.consumer is not None
+            topic: subscriber.consumer
+            for topic, subscriber in subscribers.items()
+            if subscriber.consumer is not None
         }
 
 
-async def _behind(consumer: Any) -> object | None:
-    """What a consumer still has to do, to be compared with a later look; None where it has nothing, or no broker.
+async def _backlog_of(consumer: AIOKafkaConsumer) -> object | None:
+    """What a consumer still has to do, in a form that two looks can compare.
 
-    Without membership in its group it has everything to do.
+    None if it has nothing to do, or if no broker answers. Without membership in its group it has
+    everything to do.
     """
-    if not await _answers(consumer):
+    if not await broker_answers(consumer):
         return None
-    if not _is_member(consumer):
+    if not is_group_member(consumer):
         return "no member of its group"
     partitions = consumer.assignment()
+    if not partitions:
+        return None
     try:
-        ends = await asyncio.wait_for(consumer.end_offsets(partitions), 5) if partitions else {}
+        asked = consumer.end_offsets(partitions)
+        ends = await asyncio.wait_for(asked, END_OFFSETS_SECONDS)
     except (KafkaError, TimeoutError):
         return None
-    positions = {partition: _position(consumer, partition) for partition in partitions}
-    lagging = {
-        p: position for p, position in positions.items() if position is None or position < ends[p]
+    positions = {partition: fetch_position(consumer, partition) for partition in partitions}
+    behind = {
+        partition: position
+        for partition, position in positions.items()
+        if position is None or position < ends[partition]
     }
-    return lagging or None
-
-
-def _position(consumer: Any, partition: Any) -> int | None:
-    """Where a consumer is; None before its first fetch. Its public `position()` would wait for that."""
-    assignment = consumer._subscription.subscription.assignment  # noqa: SLF001
-    state = assignment and assignment.state_value(partition)
-    return state.position if state is not None and state.has_valid_position else None
-
-
-async def _answers(consumer: Any) -> bool:
-    """Whether a broker answers; aiokafka has no public ping."""
-    try:
-        return bool(await asyncio.wait_for(consumer._client.force_metadata_update(), 5))  # noqa: SLF001
-    except (KafkaError, TimeoutError):
-        return False
-
-
-def _is_member(consumer: Any) -> bool:
-    return bool(consumer.assignment()) or consumer._coordinator.generation > 0  # noqa: SLF001
+    return behind or None

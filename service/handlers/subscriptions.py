@@ -1,4 +1,6 @@
-"""Where the doormen stand: one subscriber a topic, raw records, offsets decided by us alone."""
+"""The subscriptions: one FastStream subscriber for each job topic, with a topic consumer of its
+own.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,11 +20,23 @@ from service.settings import KafkaSettings, LimitSettings
 Handler = Callable[[KafkaMessage], Awaitable[None]]
 
 POLL_MARGIN = 60.0
-"""Seconds that a consumer may be silent beyond the longest job before the group gives up on it."""
+"""Seconds that a consumer may be silent beyond the longest job before it loses its partitions."""
+
+HEARTBEATS_PER_SESSION = 10
+
+FETCH_BYTES = 2 * 2**20
+"""The most that one fetch takes from a partition: one record of the largest size."""
+
+FETCH_WAIT_MS = 100
+"""How long a fetch waits at the broker for a record.
+
+A fetch leaves out the partition whose record is being processed. The next record of that partition
+is asked for only when the fetch under way has ended, so a long wait would delay it.
+"""
 
 
 class Subscriptions:
-    """Subscribes handlers to job topics, each with a lane of its own, and hands their records on."""
+    """Subscribes handlers to job topics and passes their records to the dispatcher."""
 
     def __init__(
         self,
@@ -36,48 +50,57 @@ class Subscriptions:
         self._broker = broker
         self._dispatcher = dispatcher
         self._topics = topics
-        self._kafka = kafka
-        self._patience = round((limits.job_seconds + POLL_MARGIN) * 1000)
+        self._session_ms = round(kafka.session_timeout * 1000)
+        self._longest_silence_ms = round((limits.job_seconds + POLL_MARGIN) * 1000)
 
     def subscriber(self, provider_type: ProviderType) -> Callable[[Handler], Any]:
-        """Subscribe a handler to the topic of a provider type, in the group named after the topic."""
+        """Subscribe a handler to a provider type's topic, in the group named after the topic."""
         topic = self._topics.job_topic(provider_type)
-        topic_consumer = self.topic_consumers[provider_type] = TopicConsumer(
-            topic, self._dispatcher.breaker
-        )
+        topic_consumer = TopicConsumer(topic, self._dispatcher.breaker)
+        self.topic_consumers[provider_type] = topic_consumer
         return self._broker.subscriber(
             topic,
             group_id=topic,
             title=provider_type.value,
             parser=parse_any_record,
             decoder=keep_undecoded,
+            # The dispatcher alone commits offsets, partition by partition.
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             listener=topic_consumer,
-            max_poll_interval_ms=self._patience,
-            rebalance_timeout_ms=self._patience,
-            session_timeout_ms=round(self._kafka.session_timeout * 1000),
-            heartbeat_interval_ms=round(self._kafka.session_timeout * 1000 / 10),
-            max_partition_fetch_bytes=2 * 2**20,
-            # a fetch under way leaves out the partition of the record in hand: its next record waits for the end of it
-            fetch_max_wait_ms=100,
+            # A consumer that works on one job fetches nothing. Kafka must not take it for dead,
+            # and a rebalance must wait for the end of its job.
+            max_poll_interval_ms=self._longest_silence_ms,
+            rebalance_timeout_ms=self._longest_silence_ms,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=self._session_ms // HEARTBEATS_PER_SESSION,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
+
+    def require_all(self) -> None:
+        """Check that every provider type has a handler. Raises `RuntimeError` naming those
+        without.
+        """
+        missing = [known for known in ProviderType if known not in self.topic_consumers]
+        if missing:
+            raise RuntimeError(f"no handler subscribes to {', '.join(missing)}")
 
     async def dispatch(self, provider_type: ProviderType, message: KafkaMessage) -> None:
-        """Take one record of a topic to its end, or back to its partition."""
+        """Process one record, then commit its offset or seek back to it."""
         record: Any = message.raw_message
         consumer: Any = message.consumer
-        await self._dispatcher.dispatch(
-            provider_type, record, consumer, self.topic_consumers[provider_type]
-        )
+        topic_consumer = self.topic_consumers[provider_type]
+        await self._dispatcher.dispatch(provider_type, record, consumer, topic_consumer)
+
+    def stop_waiting(self) -> None:
+        """End all pauses between tries, and let none begin: the process is about to stop."""
+        for topic_consumer in self.topic_consumers.values():
+            topic_consumer.stop_waiting()
 
     async def wait_until_finished(self, within: float) -> None:
-        """Let every lane do what is left of its last record, for so many seconds at most."""
+        """Wait until the pending offsets are committed, for at most so many seconds."""
+        pending = [one.wait_until_finished() for one in self.topic_consumers.values()]
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await asyncio.gather(
-                    *(
-                        topic_consumer.wait_until_finished()
-                        for topic_consumer in self.topic_consumers.values()
-                    )
-                )
+                await asyncio.gather(*pending)

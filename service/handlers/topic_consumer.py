@@ -1,4 +1,4 @@
-"""One topic's lane: the job in hand, and who must wait for it to end."""
+"""The consumer of one topic: the record in flight, and what must wait until it is finished."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from service.handlers.breaker import Breaker
 from service.jobs.processor import JobContext
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class InFlightRecord:
-    """The record in hand, since when, and how far its job has come."""
+    """The record that is being processed, since when, and how far its job has come."""
 
     partition: int
     offset: int
@@ -24,73 +27,82 @@ class InFlightRecord:
 
 
 class TopicConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """The consumer of one topic handles one record at a time; a rebalance waits until it has ended.
+    """The consumer of one topic. It processes one record at a time, and a rebalance waits for its
+    end.
 
-    A job that only waits for its next try is given up at once instead: whoever gets the
-    partition tries it again.
+    A job that only waits for its next try does not hold a rebalance: the wait ends at once, and the
+    worker that gets the partition tries the job again.
     """
 
     def __init__(self, topic: str, breaker: Breaker) -> None:
         self.topic = topic
-        self._breaker = breaker
         self.in_flight: InFlightRecord | None = None
+        self._breaker = breaker
         self._busy = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
-        self._trail: asyncio.Task[None] | None = None
+        self._pending: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def working_on(self, hand: InFlightRecord) -> AsyncIterator[None]:
-        """Have a record in hand; who waits for the lane waits until this ends."""
+    async def working_on(self, record: InFlightRecord) -> AsyncIterator[None]:
+        """Mark a record as in flight. A rebalance waits until this context ends."""
         async with self._busy:
-            self.in_flight = hand
+            self.in_flight = record
             try:
                 yield
             finally:
                 self.in_flight = None
 
     async def finish_in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do what is left of the record in hand beside the next one, after that of the record before.
+        """Commit a record's offset and mark its job in the background; at most one record is
+        pending.
 
-        One record at most is behind in this, and none once the lane is to be given up. Raises what the
-        work of the record before raised.
+        Waits for the pending work of the record before, and raises what that work raised. While a
+        rebalance or the end of the process waits, this work is waited for too.
         """
-        if self._trail is not None:
-            await self._trail
-        self._trail = asyncio.create_task(work)
+        if self._pending is not None:
+            await self._pending
+        self._pending = asyncio.create_task(work)
         if self._leaving.is_set():
-            await self._trail
+            await self._pending
 
     async def wait_until_finished(self) -> None:
-        """Wait until nothing is left to do of the records that were in hand."""
-        if self._trail is not None:
-            await asyncio.wait({self._trail})
+        """Wait until no work is pending. It raises nothing; the next record would."""
+        if self._pending is not None:
+            await asyncio.wait({self._pending})
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
-        """Hold the rebalance until the job in hand has ended and its offset is committed."""
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Hold the rebalance until the record in flight is finished and its offset is committed."""
         self._leaving.set()
         async with self._busy:
             await self.wait_until_finished()
             self._tries.clear()
+        self._log_partitions("partitions_revoked", revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Take up work again."""
+        """Go on with the partitions that the group gives to this worker."""
         self._breaker.partitions_assigned(self.topic, set(assigned))
         self._leaving.clear()
+        self._log_partitions("partitions_assigned", assigned)
 
     def stop_waiting(self) -> None:
-        """Give up waiting, here and in every pause to come: the process is about to stop."""
+        """End the pause between tries, and let none begin: the process is about to stop."""
         self._leaving.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Wait that long; False at once when the partition is wanted elsewhere or the process stops."""
+        """Wait between two tries. Returns False at once if the partition or the process must go."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._leaving.wait(), seconds)
         return not self._leaving.is_set()
 
     def count_try(self, partition: TopicPartition, offset: int) -> int:
-        """How often this record was tried here in a row, this time included."""
+        """Return how often this worker has tried the record in a row, this time included."""
         last_offset, tries = self._tries.get(partition, (offset, 0))
         tries = tries + 1 if last_offset == offset else 1
         self._tries[partition] = (offset, tries)
         return tries
+
+    def _log_partitions(self, event: str, partitions: Iterable[TopicPartition]) -> None:
+        numbers = sorted(partition.partition for partition in partitions)
+        if numbers:
+            log.info(event, topic=self.topic, partitions=numbers)

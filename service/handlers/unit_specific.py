@@ -1,4 +1,4 @@
-"""Uploads of one unit, as CSV or from a program: their rows are appended to the module they name."""
+"""Uploads of one unit, as a CSV file or from a program. Their rows are appended to one module."""
 
 from faststream.kafka import KafkaMessage
 
@@ -7,7 +7,7 @@ from service.handlers.subscriptions import Subscriptions
 
 
 def register(subscriptions: Subscriptions) -> None:
-    """Subscribe to both unit-specific topics. They delete nothing, and are never superseded."""
+    """Subscribe to both unit-specific topics. They delete nothing and are never superseded."""
 
     @subscriptions.subscriber(ProviderType.CSV_MODULE_UNIT_SPECIFIC)
     async def csv_module_unit_specific(message: KafkaMessage) -> None:

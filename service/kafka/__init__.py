@@ -1,1 +1,3 @@
-"""Kafka as the service talks to it: how to connect, the producer, the topics it creates, and the readers."""
+"""Kafka as the service talks to it: connection, producer, topics, and the readers of single
+topics.
+"""

@@ -1,4 +1,4 @@
-"""How any Kafka client of the service reaches the broker."""
+"""How every Kafka client of the service reaches the broker."""
 
 import ssl
 from typing import Any
@@ -7,14 +7,14 @@ from service.settings import InvalidSettings, KafkaSettings
 
 
 def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """How any aiokafka client reaches the broker."""
+    """Return the options with which any aiokafka client connects. Raises `InvalidSettings`."""
     options: dict[str, Any] = {
         "bootstrap_servers": [server.strip() for server in kafka.bootstrap_servers.split(",")],
         "security_protocol": kafka.security_protocol,
     }
-    if kafka.security_protocol in {"SSL", "SASL_SSL"}:
-        options["ssl_context"] = ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
+    if uses_tls(kafka):
+        options["ssl_context"] = tls_context(kafka)
+    if uses_sasl(kafka):
         password = kafka.sasl_password
         options |= {
             "sasl_mechanism": kafka.sasl_mechanism,
@@ -24,14 +24,25 @@ def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
     return options
 
 
-def ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """The TLS that the settings ask for. Raises `InvalidSettings` where a file is no usable one."""
+def uses_tls(kafka: KafkaSettings) -> bool:
+    """Return True if the connection is encrypted."""
+    return kafka.security_protocol in {"SSL", "SASL_SSL"}
+
+
+def uses_sasl(kafka: KafkaSettings) -> bool:
+    """Return True if the connection logs in with a user and a password."""
+    return kafka.security_protocol.startswith("SASL")
+
+
+def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    """Build the TLS context of the settings. Raises `InvalidSettings` if a file is not usable."""
     try:
         context = ssl.create_default_context(cafile=kafka.ssl_cafile)
         if kafka.ssl_certfile:
             context.load_cert_chain(kafka.ssl_certfile, kafka.ssl_keyfile)
     except OSError as error:
         raise InvalidSettings(
-            f"UPLOADS_KAFKA__SSL_CAFILE, …_CERTFILE, …_KEYFILE: expected readable PEM files ({error})"
+            "UPLOADS_KAFKA__SSL_CAFILE, …_CERTFILE, …_KEYFILE: "
+            f"expected readable PEM files ({error})"
         ) from None
     return context

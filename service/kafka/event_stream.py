@@ -1,4 +1,7 @@
-"""Events as they come from Kafka, read from all partitions and in no group: nobody else gets fewer for it."""
+"""Reads events from all partitions of their topics, outside of any consumer group.
+
+So any number of readers may listen, and each gets every event.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,18 +36,18 @@ _BODIES: dict[bytes, type[Event]] = {
 }
 
 _METADATA_MS = 10_000
-"""How long a topic is waited for that the broker may be about to create."""
+"""How long to wait for a topic that the broker may be about to create."""
 
 
 class NoTopics(Environment):
-    """Kafka lacks the service's topics; start a worker, which creates them, or correct UPLOADS_KAFKA__TOPIC_PREFIX."""
+    """The broker has none of the topics that were asked for."""
 
     code = "no_topics"
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """An event, the bytes it came as, and when the broker took it."""
+    """An event, its bytes as they came, and the time of its record."""
 
     event: Event
     value: bytes
@@ -52,9 +55,9 @@ class ReceivedEvent:
 
 
 async def require_topic(kafka: KafkaSettings, *any_of: str) -> None:
-    """Make sure that a worker was here, so that no job waits in a topic that nobody reads.
+    """Check that one of these topics exists. A worker creates them, so a job will be read.
 
-    Raises `NoTopics` where the broker shows none of these, and `KafkaError` where it does not answer.
+    Raises `NoTopics` if there is none, and `KafkaError` if no broker answers.
     """
     admin = AIOKafkaAdminClient(**connection_options(kafka))
     try:
@@ -69,9 +72,10 @@ async def require_topic(kafka: KafkaSettings, *any_of: str) -> None:
 async def listen_to_events(
     kafka: KafkaSettings, *topics: str, from_beginning: bool = False
 ) -> AsyncIterator[AsyncIterator[ReceivedEvent]]:
-    """The events of these topics, from this moment on or from the first one kept; they never end.
+    """Listen to topics, from this moment on or from the first event that is kept.
 
-    Whatever is published once the context is entered will be heard. Raises `NoTopics` and `KafkaError`.
+    The stream never ends. It has every event that is published after the context was entered.
+    Raises `NoTopics` and `KafkaError`.
     """
     consumer = AIOKafkaConsumer(
         *topics,
@@ -83,7 +87,7 @@ async def listen_to_events(
     try:
         await consumer.start()
         if not from_beginning:
-            await _skip_what_is_there(consumer)
+            await _skip_to_the_end(consumer)
         yield _events(consumer)
     except UnknownTopicOrPartitionError:
         raise NoTopics("missing", topics=topics) from None
@@ -91,7 +95,7 @@ async def listen_to_events(
         await consumer.stop()
 
 
-async def _skip_what_is_there(consumer: Any) -> None:
+async def _skip_to_the_end(consumer: Any) -> None:
     for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
         consumer.seek(partition, end)
 
@@ -103,8 +107,8 @@ async def _events(consumer: Any) -> AsyncIterator[ReceivedEvent]:
             continue
         try:
             event = body.model_validate_json(record.value)
-        except ValidationError:  # of a later version, or somebody else's
+        except ValidationError:
+            # an event of a later version, or of somebody else
             continue
-        yield ReceivedEvent(
-            event, record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        )
+        taken_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        yield ReceivedEvent(event, record.value, taken_at)

@@ -1,4 +1,4 @@
-"""The producer: it sends records exactly as they are, and waits for the broker's acknowledgement."""
+"""The producer. It sends records exactly as they are, and waits for the acknowledgement."""
 
 import asyncio
 import random
@@ -17,28 +17,29 @@ from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
 
 REQUEST_BYTES = 64 * 2**20
-"""The largest record sent: far above what any topic takes, so that the topic's own limit decides and can be raised."""
-
+"""The largest request in bytes. It is far above what any topic takes: the topic's own limit
+decides.
+"""
 
 CLOSE_SECONDS = 10.0
-"""How long a producer may take to close: without a broker it would wait for ever."""
+"""How long a command's producer may take to close. Without a broker it would never end."""
 
 
 class RecordRefused(Environment):
-    """The broker refuses a record for its size; raise `max.message.bytes` of the topic above the largest job's."""
+    """The broker refuses a record because it is too large for its topic."""
 
     code = "record_refused"
 
 
 class Producer:
-    """Sends records exactly as they are, a null value included, and waits for the broker's ack."""
+    """Sends records, null values included, and waits for the broker's acknowledgement."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect. Raises `KafkaError` where no broker answers."""
+        """Connect. Raises `KafkaError` if no broker answers."""
         producer = AIOKafkaProducer(
             **connection_options(self._kafka),
             acks="all",
@@ -53,49 +54,52 @@ class Producer:
         self._producer = producer
 
     async def stop(self) -> None:
-        """Disconnect; harmless where nothing was connected."""
+        """Disconnect. Does nothing if it is not connected."""
         if self._producer is not None:
             await self._producer.stop()
             self._producer = None
 
     async def publish(self, record: Record) -> Position:
-        """Send one record. Raises `BrokerAway`, or `RecordRefused` where the broker will never take it."""
+        """Send one record and return where the broker put it.
+
+        Raises `BrokerAway`, or `RecordRefused` if the record is larger than its topic allows.
+        """
         if self._producer is None:
             raise BrokerAway("not_connected")
         try:
-            sending = await _send(self._producer, record)
+            acknowledgement = await _send(self._producer, record)
             crash.point("after_publish")
-            sent = await sending
+            sent = await acknowledgement
         except MessageSizeTooLargeError as error:
             raise RecordRefused("topic", topic=record.topic) from error
         except KafkaError as error:
-            raise BrokerAway(
-                "publishing", topic=record.topic, error=type(error).__name__
-            ) from error
+            reason = type(error).__name__
+            raise BrokerAway("publishing", topic=record.topic, error=reason) from error
         return Position(sent.partition, sent.offset)
 
 
 async def _send(producer: AIOKafkaProducer, record: Record) -> Awaitable[Any]:
-    """Hand a record to the producer; what is returned waits for the ack, and tells where the record lies."""
+    """Hand a record to the producer; await the result for the acknowledgement and the position."""
     headers = list(record.headers)
-    acknowledged: Awaitable[Any]
+    acknowledgement: Awaitable[Any]
     if record.key is not None or record.value is not None:
-        acknowledged = await producer.send(
+        acknowledgement = await producer.send(
             record.topic, record.value, key=record.key, headers=headers
         )
     else:
-        # aiokafka's `send` asserts that there is a key or a value; other clients produce records without either
+        # aiokafka's `send` asserts that a record has a key or a value. Other clients produce
+        # records that have neither, and such a record must reach the dead-letter topic as it is.
         batch = producer.create_batch()
         batch.append(timestamp=None, key=None, value=None, headers=headers)
         batch.close()
         partition = random.choice(sorted(await producer.partitions_for(record.topic)))
-        acknowledged = await producer.send_batch(batch, record.topic, partition=partition)
-    return acknowledged
+        acknowledgement = await producer.send_batch(batch, record.topic, partition=partition)
+    return acknowledgement
 
 
 @asynccontextmanager
 async def connected_producer(kafka: KafkaSettings) -> AsyncIterator[Publish]:
-    """A way to send records. Raises `KafkaError` where no broker answers."""
+    """Give a short command a way to publish. Raises `KafkaError` if no broker answers."""
     producer = Producer(kafka)
     await producer.start()
     try:

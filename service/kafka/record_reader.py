@@ -22,7 +22,7 @@ READ_SECONDS = 30.0
 
 @asynccontextmanager
 async def record_reader(kafka: KafkaSettings, topic: str) -> AsyncIterator[Read]:
-    """A way to read single records of a topic, in no group. Raises `NoTopics` and `KafkaError`."""
+    """Give a way to read single records of a topic. Raises `NoTopics` and `KafkaError`."""
     await require_topic(kafka, topic)
     consumer = AIOKafkaConsumer(
         **connection_options(kafka),
@@ -32,12 +32,14 @@ async def record_reader(kafka: KafkaSettings, topic: str) -> AsyncIterator[Read]
     )
     try:
         await consumer.start()
-        yield _Reader(consumer, topic)
+        yield _RecordReader(consumer, topic)
     finally:
         await consumer.stop()
 
 
-class _Reader:
+class _RecordReader:
+    """Reads the records at given positions; those that are no longer kept are left out."""
+
     def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
         self._consumer = consumer
         self._topic = topic
@@ -49,19 +51,18 @@ class _Reader:
         found: dict[Position, Record] = {}
         try:
             async with asyncio.timeout(READ_SECONDS):
-                for partition, offsets in wanted.items():
-                    async for record in self._of(
-                        TopicPartition(self._topic, partition), sorted(offsets)
-                    ):
-                        found[Position(partition, record.offset)] = _as_it_is(record)
+                for number, offsets in wanted.items():
+                    partition = TopicPartition(self._topic, number)
+                    async for record in self._read_partition(partition, sorted(offsets)):
+                        found[Position(number, record.offset)] = _to_record(record)
         except (TimeoutError, KafkaError) as error:
             raise BrokerAway("reading", topic=self._topic, error=type(error).__name__) from error
         return found
 
-    async def _of(
+    async def _read_partition(
         self, partition: TopicPartition, offsets: Sequence[int]
     ) -> AsyncIterator[ConsumerRecord[Any, Any]]:
-        """The records at these ascending offsets, as far as they are kept."""
+        """Read the records at these ascending offsets, as far as they are kept."""
         first = (await self._consumer.beginning_offsets([partition]))[partition]
         end = (await self._consumer.end_offsets([partition]))[partition]
         self._consumer.assign([partition])
@@ -69,7 +70,8 @@ class _Reader:
         for offset in offsets:
             if not first <= offset < end:
                 continue
-            if offset != position:  # a needless seek would throw away what is fetched already
+            if offset != position:
+                # A needless seek would throw away the records that are fetched already.
                 self._consumer.seek(partition, offset)
             record = await self._consumer.getone(partition)
             position = record.offset + 1
@@ -77,5 +79,5 @@ class _Reader:
                 yield record
 
 
-def _as_it_is(record: ConsumerRecord[Any, Any]) -> Record:
+def _to_record(record: ConsumerRecord[Any, Any]) -> Record:
     return Record(record.topic, record.key, record.value, tuple(record.headers))

@@ -1,0 +1,227 @@
+"""What follows from a failure: park the record, try it again, or hold it for a person."""
+
+import traceback
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import structlog
+from aiokafka import TopicPartition
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.contract.messages import job_id_of
+from service.contract.topics import Topics
+from service.db import ledger
+from service.dead_letters.guard import Guard
+from service.dead_letters.letter import Failure, Incoming, Stage
+from service.dead_letters.park import park_record
+from service.domain.errors import (
+    Environment,
+    GuardStopped,
+    Poison,
+    Transient,
+    Unexpected,
+    UploadError,
+    stack_frames,
+)
+from service.domain.model import Job
+from service.handlers.breaker import Breaker
+from service.handlers.disposition import Commit, Disposition, Retry
+from service.jobs.failures import classify_failure, retry_delay
+from service.jobs.processor import JobContext, JobProcessor
+from service.settings import RetrySettings
+
+log = structlog.get_logger(__name__)
+
+FAILURE_STAGES: Final[Mapping[str, Stage]] = {
+    "begin": "validate",
+    "fetch": "fetch",
+    "prepare": "prepare",
+    "apply": "apply",
+    "announce": "announce",
+}
+"""The stage that a dead letter names, by the step of the job that failed."""
+
+
+class FailureHandler:
+    """Decides the disposition of records whose job failed. There is one in a process."""
+
+    def __init__(
+        self,
+        processor: JobProcessor,
+        topics: Topics,
+        breaker: Breaker,
+        guard: Guard,
+        retry: RetrySettings,
+    ) -> None:
+        self._processor = processor
+        self._topics = topics
+        self._breaker = breaker
+        self._guard = guard
+        self._retry = retry
+        self._unexpected_tries: Counter[UUID] = Counter()
+        self._places_of_parked_unexpected: set[str] = set()
+
+    async def handle(
+        self,
+        incoming: Incoming,
+        job: Job | None,
+        context: JobContext,
+        error: Exception,
+        tries: int,
+    ) -> Disposition:
+        """Park the record, or hold it: for a pause, or until the environment is mended."""
+        failure = self._classify(error, incoming.dead_letter_id)
+        if isinstance(failure, Poison):
+            try:
+                await self._park_record(incoming, job, context, failure, error)
+            except Exception as while_parking:  # noqa: BLE001 - the record is held, never dropped
+                error, failure = while_parking, _classify_failed_parking(while_parking)
+            else:
+                return Commit()
+        if isinstance(failure, Environment):
+            self._open_breaker(incoming, failure, error, tries)
+            return Retry(0)
+        delay = retry_delay(tries, self._retry)
+        _log_held(failure, error, tries, delay)
+        await self._note_failure(job, failure)
+        return Retry(delay)
+
+    def _open_breaker(
+        self, incoming: Incoming, failure: Environment, error: Exception, tries: int
+    ) -> None:
+        _log_held(failure, error, tries, delay=None)
+        held = TopicPartition(incoming.record.topic, incoming.partition)
+        # A person lets a stopped guard go on, and the database says so: no job need be tried for
+        # it.
+        probe = self._guard.resumed if isinstance(failure, GuardStopped) else None
+        self._breaker.open(held, failure, probe)
+
+    def _classify(self, error: Exception, record_id: UUID) -> UploadError:
+        """Classify a failure as poison, transient or environment.
+
+        An unknown one is transient for its first tries and poison after them. The same unknown
+        error in two jobs points to the environment, not to the data.
+        """
+        known = classify_failure(error)
+        if known is not None:
+            return known
+        where = _place_of_failure(error)
+        self._unexpected_tries[record_id] += 1
+        if self._unexpected_tries[record_id] == 1:
+            log.error(
+                "unexpected_failure", exception=type(error).__name__, stack=stack_frames(error)
+            )
+        if self._unexpected_tries[record_id] < self._retry.unexpected_tries:
+            return Transient("unexpected", where=where)
+        if where in self._places_of_parked_unexpected:
+            return Environment("unexpected_twice", where=where)
+        return Unexpected("at", where=where)
+
+    async def _park_record(
+        self,
+        incoming: Incoming,
+        job: Job | None,
+        context: JobContext,
+        failure: Poison,
+        error: Exception,
+    ) -> None:
+        """Make a dead letter of the record. Raises `GuardStopped`, and what parking raises."""
+        letter = _describe_failure(incoming, job, context, failure, error)
+        processor = self._processor
+        await self._guard.admit()
+        is_new = await park_record(
+            processor.engine,
+            processor.publish,
+            self._topics,
+            processor.outbox.source,
+            incoming,
+            letter,
+        )
+        self._guard.note(parked=True)
+        self._unexpected_tries.pop(incoming.dead_letter_id, None)
+        if isinstance(failure, Unexpected):
+            self._places_of_parked_unexpected.add(_place_of_failure(error))
+        log.error(
+            "parked",
+            code=failure.code,
+            stage=letter.stage,
+            message=failure.message,
+            dead_letter_id=str(incoming.dead_letter_id),
+            repeated=not is_new,
+        )
+
+    async def _note_failure(self, job: Job | None, failure: UploadError) -> None:
+        """Write into the ledger why the job is not finished, if the database can be reached."""
+        if job is None:
+            return
+        try:
+            async with self._processor.engine.begin() as conn:
+                await ledger.note_failure(conn, job.job_id, failure.code, now=datetime.now(UTC))
+        except (SQLAlchemyError, OSError) as error:
+            log.debug("failure_not_noted", reason=type(error).__name__)
+
+
+def _describe_failure(
+    incoming: Incoming,
+    job: Job | None,
+    context: JobContext,
+    failure: Poison,
+    error: Exception,
+) -> Failure:
+    """Gather what a dead letter says about its failure."""
+    last_failure = datetime.now(UTC)
+    first_failure = min(context.first_started_at, last_failure)
+    if job is None:
+        return Failure(
+            failure,
+            "decode",
+            context.attempts,
+            first_failure,
+            last_failure,
+            cause=error,
+            id_read=job_id_of(incoming.record.value),
+        )
+    return Failure(
+        failure,
+        FAILURE_STAGES[context.step],
+        context.attempts,
+        first_failure,
+        last_failure,
+        job=job,
+        cause=error,
+        modules=context.modules_of(job),
+    )
+
+
+def _classify_failed_parking(error: Exception) -> UploadError:
+    """Classify why a record could not be parked.
+
+    If it is no passing failure, treat it as an environment failure: nothing is ever dropped.
+    """
+    known = classify_failure(error)
+    if isinstance(known, Transient | Environment):
+        return known
+    return Environment("parking_failed", where=_place_of_failure(error))
+
+
+def _place_of_failure(error: Exception) -> str:
+    """Name an unknown error by its type and by the line that raised it, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    return f"{type(error).__name__} in {frames[-1].name}, line {frames[-1].lineno}"
+
+
+def _log_held(failure: UploadError, error: BaseException, tries: int, delay: float | None) -> None:
+    """Log that a record is held; `delay` is the pause in seconds, None for an open breaker."""
+    log.warning(
+        "job_held",
+        code=failure.code,
+        message=failure.message,
+        tries=tries,
+        pause_seconds=None if delay is None else round(delay, 3),
+        exception=type(error).__name__,
+    )
