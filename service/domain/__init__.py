@@ -1,4 +1,4 @@
-"""The words of the domain: what a job is, what it may touch, how it ends, and what can go wrong.
+"""The domain: jobs, their results, provider types, the catalogue of upload types, errors and texts.
 
-Needs nothing but the standard library.
+It imports the standard library only, so every other package may import it.
 """

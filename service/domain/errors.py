@@ -1,8 +1,12 @@
-"""What can go wrong with a job, by what must follow: park it, try again, or stop and call someone.
+"""The errors of a job. The base class of an error says what the service does next.
 
-A class carries its `code` (for programs, on the wire and in tables). What a person reads is made from the
-code, the case and the named values, in `texts`. `Refusal` is no failure: the job ends `rejected`, and its
-submitter learns why.
+- `Refusal`: no failure. The job ends `rejected`, and its submitter gets the reason.
+- `Poison`: this message can never succeed. It is parked as a dead letter.
+- `Transient`: the failure is temporary. The job is tried again.
+- `Environment`: every job would fail. The service waits until a person has repaired the cause.
+
+Every class has a `code` for programs, which is also in events and tables. The message for a person
+is made from the code, a case and named values (`service.domain.texts`).
 """
 
 from traceback import format_tb
@@ -11,15 +15,18 @@ from service.domain.texts import Value, detail_of, message_of
 
 
 def stack_frames(error: BaseException) -> str:
-    """Where an error came from, innermost last, without its message: that may quote a row's values."""
+    """The last 12 frames of an error's traceback as text, innermost last.
+
+    The error's message is left out, because it may quote the values of a row.
+    """
     return "".join(format_tb(error.__traceback__)[-12:])
 
 
 class UploadError(Exception):
-    """Something went wrong with an upload.
+    """The base class of all errors of an upload.
 
-    `case` tells apart what can be wrong under one code, and `values` are what is known about it, by the
-    names that the text has for them.
+    One code may have several cases: `wrong_size` has `longer` and `shorter`. `values` are the named
+    values that the text of the case shows; each must be a JSON value.
     """
 
     code = "error"
@@ -31,17 +38,20 @@ class UploadError(Exception):
 
     @property
     def message(self) -> str:
-        """The whole message, for a person."""
+        """The whole message for a person: the text of the code and of the case."""
         return message_of(self.code, self.case, self.values)
 
     @property
     def detail(self) -> str:
-        """What is known about this case alone."""
+        """The text of the case alone."""
         return detail_of(self.code, self.case, self.values)
 
 
 class Refusal(UploadError):
-    """The upload was refused as a whole."""
+    """The whole upload is refused. This is no failure: the job ends `rejected`.
+
+    Each refusal has a code of its own, such as `empty_file`.
+    """
 
     code = "refused"
 
@@ -51,7 +61,7 @@ class Refusal(UploadError):
 
 
 class Poison(UploadError):
-    """This message can never succeed as it is; it is parked in the dead-letter topic."""
+    """This message can never succeed as it is. It is parked in the dead-letter topic."""
 
     code = "poison"
 
@@ -63,7 +73,7 @@ class NotJson(Poison):
 
 
 class Tombstone(Poison):
-    """The message has no value; a job cannot be deleted, submit a new one instead."""
+    """The message has no value. A job cannot be deleted; submit a new one instead."""
 
     code = "tombstone"
 
@@ -81,61 +91,67 @@ class UnknownType(Poison):
 
 
 class JobIdConflict(Poison):
-    """Another upload already used this job id; draw a fresh one from the sequence. The first result stays."""
+    """Another upload already used this job id, and its result stays.
+
+    Submit this upload again with a new id from the sequence.
+    """
 
     code = "job_id_conflict"
 
 
 class JobIdTooLarge(Poison):
-    """This database keeps job ids as 4-byte integers, and the id does not fit."""
+    """The job id is larger than the 4-byte integer column of this database can hold."""
 
     code = "job_id_too_large"
 
 
 class FileGone(Poison):
-    """The file is not where the message says; upload it again and submit a new job."""
+    """The file is not where the message says. Upload it again and submit a new job."""
 
     code = "file_gone"
 
 
 class FileExpired(Poison):
-    """The file's claim has expired; upload it again and submit a new job."""
+    """The claim check has expired. Upload the file again and submit a new job."""
 
     code = "file_expired"
 
 
 class WrongSize(Poison):
-    """The file's size is not the one that the message states; it was changed or cut short after submission."""
+    """The file's size is not the size in the message: it was changed or cut short meanwhile."""
 
     code = "wrong_size"
 
 
 class WrongChecksum(Poison):
-    """The file's sha256 is not the one that the message states; it was changed after submission."""
+    """The file's sha256 is not the one in the message: it was changed after submission."""
 
     code = "wrong_sha256"
 
 
 class UrlRefused(Poison):
-    """The file's URL is not one that this service may read."""
+    """This service is not allowed to read the file's URL."""
 
     code = "url_refused"
 
 
 class TooLarge(Poison):
-    """The upload is above one of the service's caps; split it."""
+    """The upload exceeds a limit: a message of 1 MiB, or one of `UPLOADS_LIMITS__…`. Split it."""
 
     code = "too_large"
 
 
 class TookTooLong(Poison):
-    """The job took longer than the longest that is allowed; split it, or raise the limit and replay it."""
+    """The job took longer than `UPLOADS_LIMITS__JOB_SECONDS`.
+
+    Split the upload, or raise the limit and replay the dead letter.
+    """
 
     code = "took_too_long"
 
 
 class BadEncoding(Poison):
-    """The file is not what its content_encoding says."""
+    """The file cannot be decompressed as its content_encoding says."""
 
     code = "bad_content_encoding"
 
@@ -147,25 +163,31 @@ class BadData(Poison):
 
 
 class Unexpected(Poison):
-    """The service failed in a way it does not know, several times on the same message."""
+    """An unknown error happened several times on the same message."""
 
     code = "unexpected"
 
 
 class Transient(UploadError):
-    """Something that the service needs is away for a moment; the job is tried again in place."""
+    """Something that the service needs does not answer at the moment; the job is tried again.
+
+    The record's offset is not committed meanwhile, so the records after it wait.
+    """
 
     code = "transient"
 
 
 class DatabaseAway(Transient):
-    """The database does not answer, or gave way to others."""
+    """The database does not answer, or cancelled a statement because of a lock or a conflict."""
 
     code = "database_away"
 
 
 class MemberTaken(Transient):
-    """Another job put an entry with the same unique id into a module meanwhile; the rows are checked again."""
+    """Another job inserted an entry with the same unique id into a module after our check.
+
+    The job is tried again, and its rows are checked again.
+    """
 
     code = "member_taken"
 
@@ -177,36 +199,39 @@ class BrokerAway(Transient):
 
 
 class StoreAway(Transient):
-    """The object store does not answer."""
+    """The storage, or the https host of a file, does not answer."""
 
     code = "store_away"
 
 
 class Environment(UploadError):
-    """Every job would fail alike; the service holds its partitions until someone mends it."""
+    """Every job would fail in the same way.
+
+    The service reads no further record until a person has repaired the cause.
+    """
 
     code = "environment"
 
 
 class GuardStopped(Environment):
-    """The dead-letter guard has stopped parking; nothing is dropped, the messages wait."""
+    """The dead-letter guard has stopped parking. No message is lost: they wait in their topics."""
 
     code = "dead_letter_guard"
 
 
 class DatabaseUnfit(Environment):
-    """The database refuses the service itself: a privilege, a table, a column or disk space is missing."""
+    """The database refuses the service: a privilege, a table, a column or disk space is missing."""
 
     code = "database_unfit"
 
 
 class StoreRefuses(Environment):
-    """The object store refuses the service: its credentials, or the bucket or directory of the storage root."""
+    """The storage refuses the service: its credentials, or the bucket or directory of its root."""
 
     code = "store_refuses"
 
 
 class DiskFull(Environment):
-    """A disk of the service is full; free space on it."""
+    """A disk that the service writes to is full. Free space on it."""
 
     code = "disk_full"

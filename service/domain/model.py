@@ -1,6 +1,7 @@
-"""The domain's words as types: who uploads, what a job may touch, how it ended.
+"""The types that all packages share: jobs, results, states of dead letters, and Kafka records.
 
-Standard library only. The wire has its own types (`messages`), the database too (`db.tables`).
+Messages and events have types of their own (`service.contract`), and so do the tables
+(`service.db.tables`). These types do not depend on either.
 """
 
 from dataclasses import dataclass, field
@@ -12,25 +13,25 @@ from service.domain.provider_types import DataEntrySource, ProviderType, WriteMo
 from service.domain.texts import Value, Values, message_of
 
 MAX_JOB_ID = 2**53 - 1
-"""The largest job id that every JSON reader keeps exact."""
+"""The largest job id. JSON readers that store numbers as 64-bit floats round larger integers."""
 
 
 class ReplaceScope(StrEnum):
-    """How far a per-year job replaces: the modules it has rows for, or the whole year."""
+    """Where a per-year job replaces rows: in modules it has rows for, or in all of the year."""
 
     AFFECTED = "affected"
     YEAR = "year"
 
 
 class OnRowError(StrEnum):
-    """What an invalid row does to its job: it is skipped, or the whole job is rejected."""
+    """What happens when a row is invalid: the row is skipped, or the whole job is rejected."""
 
     SKIP = "skip"
     REJECT = "reject"
 
 
 class Outcome(StrEnum):
-    """How a job ended, for good. The last two left the tables unchanged."""
+    """The final outcome of a job. `rejected` and `superseded` jobs leave the tables unchanged."""
 
     SUCCEEDED = "succeeded"
     PARTIAL = "partial"
@@ -39,11 +40,22 @@ class Outcome(StrEnum):
 
     @property
     def changes_rows(self) -> bool:
+        """Return True if a job with this outcome wrote or deleted rows."""
         return self in {Outcome.SUCCEEDED, Outcome.PARTIAL}
 
 
 class LetterState(StrEnum):
-    """Where a dead letter stands. `claimed`: an operator is sending it; `failed`: it came back as a new letter."""
+    """The state of a dead letter.
+
+    - `open`: parked, and waiting for an operator.
+    - `claimed`: an operator's command is sending it at this moment.
+    - `sent`: its replay was published, and its job has not ended yet.
+    - `resolved`: its job has ended.
+    - `failed`: its replay was parked again, as a new letter.
+    - `quarantined`: parked after several replays; it is sent again only on explicit request.
+    - `superseded`: a newer job has replaced everything that it would write.
+    - `discarded`: an operator gave it up, with a reason.
+    """
 
     OPEN = "open"
     CLAIMED = "claimed"
@@ -57,7 +69,12 @@ class LetterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FileRef:
-    """A claim check: where a job's file lies, and what its bytes as stored must be."""
+    """A claim check: the message's description of a job's file.
+
+    `size` (in bytes) and `sha256` (64 lower-case hexadecimal digits) describe the file as stored,
+    so before decompression. `content_encoding` is `gzip`, `zstd` or None. After `expires_at` the
+    file may be gone.
+    """
 
     url: str
     size: int
@@ -68,7 +85,12 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One upload, as the service works on it: its message, checked and with every default filled in."""
+    """One upload: its message after validation, with every default filled in.
+
+    The rows are in `file` or in `rows`, never in both. `fingerprint` is a sha256 of everything that
+    the message asks for: two messages with the same job id and another fingerprint are different
+    uploads.
+    """
 
     job_id: int
     provider_type: ProviderType
@@ -85,11 +107,15 @@ class Job:
 
     @property
     def is_factors(self) -> bool:
+        """Return True if the rows are factors instead of data entries."""
         return self.provider_type.uploads_factors
 
     @property
     def source(self) -> DataEntrySource:
-        """The tag of the rows that this job writes. A factors job has none (`ValueError`)."""
+        """The source tag of the rows that this job writes.
+
+        Raises `ValueError` for a factors job: factors have no source.
+        """
         source = self.provider_type.source
         if source is None:
             raise ValueError(f"{self.provider_type} tags no rows")
@@ -97,26 +123,36 @@ class Job:
 
     @property
     def mode(self) -> WriteMode:
+        """Whether this job replaces older rows or appends to them."""
         return self.provider_type.write_mode
 
     @property
     def key(self) -> str:
-        """The scope in words, which is the partition key: `year:type`, or the module's id."""
+        """The scope of the job as text: the module's id, or `year:type`.
+
+        It is the Kafka key of the job's messages and events, so those of one scope stay in order.
+        """
         if self.carbon_report_module_id is not None:
             return str(self.carbon_report_module_id)
         return f"{self.year}:{self.data_entry_type_id}"
 
     @property
     def fence(self) -> int:
-        """The highest job id that this job may find in its scopes and still go on."""
-        return min(self.job_id - 1, self.job_id if self.based_on is None else self.based_on)
+        """The highest job id that may be the head of this job's scopes.
+
+        If a job with a higher id is the head of one of them, this job ends `superseded`.
+        """
+        if self.based_on is None:
+            return self.job_id - 1
+        return min(self.job_id - 1, self.based_on)
 
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why one row was skipped: `row` counts data rows from 1, `code` is for programs.
+    """Why one row was skipped.
 
-    `message` is the English text of the code and the `values`.
+    `row` counts data rows from 1. `code` and `values` are for programs; `message` is the English
+    text made from them.
     """
 
     row: int
@@ -128,9 +164,9 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a whole job was rejected: `code` for programs, `message` for a person.
+    """Why a whole job was rejected.
 
-    `message` is the English text of the code and the `values`.
+    `code` and `values` are for programs; `message` is the English text made from them.
     """
 
     code: str
@@ -139,15 +175,16 @@ class Reason:
 
     @classmethod
     def of(cls, code: str, case: str = "", /, **values: Value) -> Self:
-        """The reason of this code, with its text."""
+        """Make a reason, with the text of this code and case."""
         return cls(code, message_of(code, case, values), values)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What one job did to the rows of one source, in the modules it affected.
+    """How many rows of one source a job deleted, inserted and left, in the modules it affected.
 
-    `source` is the stored value: None is unknown origin, a number we don't know is the application's own.
+    `source` is the number in the table. None means that the origin is unknown. A number that is not
+    in `DataEntrySource` belongs to the application.
     """
 
     source: int | None
@@ -158,7 +195,7 @@ class SourceCounts:
 
 @dataclass(frozen=True, slots=True)
 class FactorCounts:
-    """What a factors job did to the factors of its type and year."""
+    """How many factors of its type and year a factors job inserted, updated, deleted and left."""
 
     inserted: int
     updated: int
@@ -168,9 +205,10 @@ class FactorCounts:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Everything that a job's completion event says about what happened.
+    """How a job ended; the completion event is made from it.
 
-    `rows_processed + rows_skipped == rows_total` where the outcome is succeeded or partial.
+    `rows_processed + rows_skipped == rows_total` if the outcome is succeeded or partial.
+    `superseded_by` is the id of the newer job in the scope, for a superseded job only.
     """
 
     outcome: Outcome
@@ -188,7 +226,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One Kafka record to be sent, exactly as these bytes."""
+    """A Kafka record, byte for byte. A `value` of None is a tombstone."""
 
     topic: str
     key: bytes | None
@@ -198,7 +236,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where the broker put a record."""
+    """The partition and offset of a record in its topic."""
 
     partition: int
     offset: int

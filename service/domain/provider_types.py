@@ -1,11 +1,17 @@
-"""The table of provider types: who uploads, and how. A new one is a line here and a handler for its topic."""
+"""The table of provider types: who uploads, and how.
+
+A new provider type needs an entry in `ProviderType` and a handler for its topic.
+"""
 
 from enum import Enum, IntEnum, StrEnum
 from typing import Self
 
 
 class DataEntrySource(IntEnum):
-    """The tag on every row: where it came from. The values are persisted: never renumber."""
+    """Where a row came from; every row carries this tag.
+
+    The numbers are stored in the table, so an existing number must never get another meaning.
+    """
 
     USER_MANUAL = 0
     CSV_MODULE_PER_YEAR = 1
@@ -16,7 +22,10 @@ class DataEntrySource(IntEnum):
 
 
 def source_name(source: int | None) -> str | None:
-    """A source as events and people write it; the number itself where it is none of ours."""
+    """The name of a source in events and output.
+
+    A number that is not in `DataEntrySource` is returned as text; None (unknown origin) stays None.
+    """
     if source is None:
         return None
     if source not in set(DataEntrySource):
@@ -25,17 +34,17 @@ def source_name(source: int | None) -> str | None:
 
 
 class WriteMode(Enum):
-    """What a job does to the rows that its own kind of upload put there before."""
+    """What a job does to the older rows of its own source: replace them, or append to them."""
 
     REPLACE = "replace"
     APPEND = "append"
 
 
 class ModuleNamedBy(Enum):
-    """How a row finds the module that it belongs to."""
+    """What names the module that a row belongs to."""
 
     ROW = "row"
-    """Each row names its unit; the module is the unit's own, of the job's year."""
+    """Each row names its unit; the row belongs to the unit's module of the job's year."""
 
     MESSAGE = "message"
     """The message names one module for all rows."""
@@ -45,17 +54,17 @@ class ModuleNamedBy(Enum):
 
 
 class Content(Enum):
-    """How a job brings its rows."""
+    """Where a job's rows may be: in a file only, or in a file or the message itself."""
 
     FILE = "file"
     FILE_OR_ROWS = "file or rows"
 
 
 class ProviderType(StrEnum):
-    """Who uploads, and how; each has a Kafka topic of its own, named after it.
+    """Who uploads, and how. Each provider type has a Kafka topic of its own, named after it.
 
-    `source` tags the rows; factors are reference data and have none. `meaning` describes the message in
-    its JSON Schema.
+    `source` is the tag of the rows; it is None for factors, which are reference data. `meaning` is
+    the description in the JSON Schema of the message.
     """
 
     source: DataEntrySource | None
@@ -73,6 +82,7 @@ class ProviderType(StrEnum):
         content: Content,
         meaning: str,
     ) -> Self:
+        # An enum member that is also a str needs its text here and in `_value_`.
         member = str.__new__(cls, topic)
         member._value_ = topic
         member.source = source
@@ -133,20 +143,20 @@ class ProviderType(StrEnum):
 
     @property
     def is_unit_specific(self) -> bool:
-        """Whether the message names one module, and the rows of a file name no unit."""
+        """Return True if the message names one module; rows then name no unit."""
         return self.module_named_by is ModuleNamedBy.MESSAGE
 
     @property
     def uploads_factors(self) -> bool:
-        """Whether the rows are factors instead of data entries."""
+        """Return True if the rows are factors instead of data entries."""
         return self.source is None
 
     @property
     def has_replace_scope(self) -> bool:
-        """Whether a job may choose how far it replaces."""
+        """Return True if a job may choose its `replace_scope`."""
         return self.module_named_by is ModuleNamedBy.ROW
 
     @property
     def may_carry_rows(self) -> bool:
-        """Whether the rows may stand in the message itself."""
+        """Return True if the rows may be in the message itself."""
         return self.content is Content.FILE_OR_ROWS

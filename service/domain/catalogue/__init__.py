@@ -1,4 +1,7 @@
-"""The catalogue: one declaration per type of entry and of factor; nothing else knows a column's name."""
+"""The catalogue: one declaration for each type of entry and of factor.
+
+A declaration lists the columns and their rules. No other code knows the name of a column.
+"""
 
 from service.domain.catalogue.codes import RowErrorCode
 from service.domain.catalogue.columns import MAX_WHOLE, Choice, Column, Date, Integer, Number, Text

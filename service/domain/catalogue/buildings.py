@@ -1,4 +1,4 @@
-"""Module 3: buildings, their heat and their construction."""
+"""Module 3: buildings, their energy and their construction."""
 
 from service.domain.catalogue.columns import Choice, Number, Text
 from service.domain.catalogue.upload_types import EntryType, FactorType

@@ -1,15 +1,16 @@
-"""Why a row is skipped: the codes that programs may rely on, each with its meaning."""
+"""The codes of row errors. Programs may rely on them, so a code never changes its meaning."""
 
 from enum import StrEnum
 from typing import Self
 
 
 class RowErrorCode(StrEnum):
-    """The code of a row error; `meaning` is for the documentation."""
+    """The code of a row error. `meaning` is its line in docs/catalogue.md."""
 
     meaning: str
 
     def __new__(cls, code: str, meaning: str) -> Self:
+        # An enum member that is also a str needs its text here and in `_value_`.
         member = str.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning
@@ -18,7 +19,10 @@ class RowErrorCode(StrEnum):
     REQUIRED = "required", "A required value is missing."
     NOT_A_NUMBER = (
         "not_a_number",
-        "Not a number in decimal notation; an exponent is fine, `_` and other scripts' digits are not.",
+        (
+            "Not a number in decimal notation; "
+            "an exponent is fine, `_` and other scripts' digits are not."
+        ),
     )
     NOT_AN_INTEGER = "not_an_integer", "A number with a fraction where a whole one is expected."
     OUT_OF_BOUNDS = (
@@ -37,9 +41,15 @@ class RowErrorCode(StrEnum):
     )
     DUPLICATE = (
         "duplicate",
-        "An earlier valid row, or a stored entry that this upload does not replace, is the same one.",
+        (
+            "An earlier valid row, or a stored entry that this upload does not replace, "
+            "is the same one."
+        ),
     )
     NESTED_VALUE = (
         "nested_value",
-        "Inline rows only: a list, an object, `true` or `false` where a text or a number is expected.",
+        (
+            "Inline rows only: a list, an object, `true` or `false` "
+            "where a text or a number is expected."
+        ),
     )

@@ -1,4 +1,4 @@
-"""What a column of an upload may hold, as declarations: one small class per kind of value."""
+"""Declarations of columns: one small class for each kind of value that a cell may hold."""
 
 from dataclasses import KW_ONLY, dataclass
 from math import inf
@@ -6,14 +6,16 @@ from math import inf
 from service.domain.texts.english import bounds
 
 MAX_WHOLE = 2**53 - 1
-"""The largest whole number that is kept: beyond it, readers of JSON round."""
+"""The largest whole number that is accepted. Many JSON readers round larger ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its exact name in a header, what it means, and a value as an example.
+    """One column of an upload.
 
-    An optional column whose example is empty stays empty in templates.
+    `name` is the exact name in the header. `meaning` and `example` are for people; templates have
+    the example as a cell, so an empty example leaves the cell empty. `default` is the value of an
+    empty cell. `stored_as` is the name in the database, if it is not `name`.
     """
 
     name: str
@@ -26,18 +28,22 @@ class Column:
 
     @property
     def key(self) -> str:
-        """The name of the value where it is stored."""
+        """The name under which the value is stored in the database."""
         return self.stored_as or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Text(Column):
-    """Any text, trimmed."""
+    """Any text. Blanks around it are removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number(Column):
-    """A number in decimal notation, read as a 64-bit float; the bounds belong to the range."""
+    """A number in decimal notation, read as a 64-bit float.
+
+    `minimum` and `maximum` are allowed values themselves. `measure` is the unit of measure, which
+    messages show after the bounds.
+    """
 
     minimum: float = 0
     maximum: float = inf
@@ -56,7 +62,10 @@ class Integer(Number):
 
 @dataclass(frozen=True, slots=True)
 class Choice(Column):
-    """One of a list of texts; with `fold`, in any case, and stored as listed (in lower case)."""
+    """One of a list of texts.
+
+    With `fold`, upper case is accepted too, and the value is stored as listed (in lower case).
+    """
 
     values: tuple[str, ...] = ()
     fold: bool = False

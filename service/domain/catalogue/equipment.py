@@ -1,4 +1,4 @@
-"""Module 4: equipment that uses electricity. Its three types have the same columns."""
+"""Module 4: equipment that uses electricity. All three types have the same columns."""
 
 from service.domain.catalogue.columns import Integer, Number, Text
 from service.domain.catalogue.upload_types import EntryType, FactorType, SumAtMost

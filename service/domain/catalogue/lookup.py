@@ -1,4 +1,4 @@
-"""From the name or number of a type to its declaration."""
+"""Find the declaration of a type by its name or number."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -20,7 +20,7 @@ from service.domain.catalogue.upload_types import EntryType, FactorType
 from service.domain.errors import UnknownType
 
 _DECLARED = (headcount, equipment, travel, buildings, cloud, process, purchase, facilities)
-_K = TypeVar("_K", EntryType, FactorType)
+_T = TypeVar("_T", EntryType, FactorType)
 
 ENTRY_TYPES: Mapping[int, EntryType] = MappingProxyType(
     {entry.id: entry for entry in chain.from_iterable(part.ENTRIES for part in _DECLARED)}
@@ -34,29 +34,36 @@ FACTOR_TYPES: Mapping[int, FactorType] = MappingProxyType(
 
 
 def entry_type(key: int | str) -> EntryType:
-    """The entry type of this number (`66`, `"66"`) or name. Raises `UnknownType`."""
+    """The entry type with this number (`66`, `"66"`) or name. Raises `UnknownType`."""
     return _find(ENTRY_TYPES, key)
 
 
 def factor_type(key: int | str) -> FactorType:
-    """The factors of the entry type of this number or name. Raises `UnknownType`."""
+    """The factors of the entry type with this number or name. Raises `UnknownType`."""
     return _find(FACTOR_TYPES, key)
 
 
-def _find(types: Mapping[int, _K], key: int | str) -> _K:
+def _find(types: Mapping[int, _T], key: int | str) -> _T:
+    # We compare texts instead of parsing a number: `int()` would accept "6_6" and "٦٦" as 66.
     text = str(key).strip()
-    for kind in types.values():
-        if text in {kind.name, str(kind.id)}:
-            return kind
-    raise UnknownType("no_such", asked=_shortened(text), expected=_expected(types, text))
+    for catalogue_type in types.values():
+        if text in {catalogue_type.name, str(catalogue_type.id)}:
+            return catalogue_type
+    raise UnknownType("no_such", asked=_shorten(text), expected=_suggestions(types, text))
 
 
-def _expected(types: Mapping[int, _K], text: str) -> list[str]:
-    """The types whose names are close to what was asked for, or else all of them."""
-    names = {kind.name: f"{kind.name} ({kind.id})" for kind in types.values()}
-    close = get_close_matches(text.lower(), names, n=3) or list(names)
-    return [names[name] for name in close]
+def _suggestions(types: Mapping[int, _T], text: str) -> list[str]:
+    """The types with a name that is similar to `text`; all types if there is none."""
+    labels = {
+        catalogue_type.name: f"{catalogue_type.name} ({catalogue_type.id})"
+        for catalogue_type in types.values()
+    }
+    similar = get_close_matches(text.lower(), labels, n=3)
+    return [labels[name] for name in similar or labels]
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
+def _shorten(text: str) -> str:
+    """The text, cut to 40 characters: a message may name a type of any length."""
+    if len(text) <= 40:
+        return text
+    return f"{text[:39]}…"

@@ -1,6 +1,6 @@
-"""The catalogue for people: the documentation page, and a template of each file.
+"""The catalogue for people: docs/catalogue.md, and a template of each file.
 
-`python -m service.domain.catalogue.pages > docs/catalogue.md` writes the page anew.
+`python -m service.domain.catalogue.pages > docs/catalogue.md` writes the page again.
 """
 
 import csv
@@ -23,17 +23,22 @@ from service.domain.catalogue.upload_types import (
 )
 
 _INTRODUCTION = """\
-<!-- Generated from the declarations in service/catalogue: do not edit. -->
+<!-- Generated from the declarations in service/domain/catalogue: do not edit. -->
 
 # Catalogue
 
 What an upload of each type may hold. A type is given by its name or its number.
 
-Files are CSV: commas, double quotes, UTF-8; header names exactly as below, in any order. Columns that are
-not in the catalogue and cells beyond the header are ignored, a short row lacks its last values, and a line
-without any value is no row. Cells are trimmed, and an empty cell is no value. Numbers are written in decimal
-notation (`1249.90`, `1.2e3`) and kept as 64-bit floats, whole numbers up to 9007199254740991. Dates are
-`YYYY-MM-DD`. Inline rows of a job follow the same rules, with texts and JSON numbers as values; null is no value.
+- Files are CSV in UTF-8: commas between the cells, double quotes around a cell where needed.
+- The header has the names exactly as below, in any order. Other columns are ignored.
+- Cells beyond the header are ignored. A short row has no value in its last columns. A line without
+  any value is not a row.
+- Blanks around a cell are removed. An empty cell is no value.
+- Numbers are written in decimal notation (`1249.90`, `1.2e3`) and stored as 64-bit floats. Whole
+  numbers are accepted up to 9007199254740991.
+- Dates are written as `YYYY-MM-DD`.
+- Inline rows of a job follow the same rules. Their values are texts and JSON numbers; null is no
+  value.
 
 `uploads template TYPE` prints a header with an example row.
 """
@@ -41,25 +46,36 @@ notation (`1249.90`, `1.2e3`) and kept as 64-bit floats, whole numbers up to 900
 _ROW_ERRORS = """\
 ## Row errors
 
-A row with an error is skipped and reported with the first one in the order of the columns. A sum is judged at the
-later of its columns, a `duplicate` last of all: a row that is invalid otherwise takes no identity.
+A row with an error is skipped. Only its first error is reported, in the order of the columns. A sum
+is checked at the last of its columns. `duplicate` is checked after all columns: a row with another
+error does not reserve its identity, so a later row with the same identity can be valid.
 """
 
 _HEADINGS = ("Column", "Required", "Values", "Default", "Meaning", "Example")
 
 
 def page() -> str:
-    """The documentation page, as Markdown."""
-    parts = [_INTRODUCTION, _common_columns(), *_module_sections(), _ROW_ERRORS + "\n" + _codes()]
+    """The page docs/catalogue.md, as Markdown."""
+    parts = [
+        _INTRODUCTION,
+        _common_columns(),
+        *_module_sections(),
+        _ROW_ERRORS + "\n" + _code_table(),
+    ]
     return "\n".join(parts)
 
 
-def template(kind: CatalogueType, per_year: bool) -> str:
-    """A header and an example row as CSV, which the service accepts if it knows the example's unit."""
-    columns = columns_of(kind, per_year=per_year)
+def template(catalogue_type: CatalogueType, per_year: bool) -> str:
+    """A header and an example row as CSV.
+
+    The service accepts this file as it is if the unit of the example exists.
+    """
+    columns = columns_of(catalogue_type, per_year=per_year)
+    header = [column.name for column in columns]
+    example = [column.example for column in columns]
+
     out = io.StringIO()
-    rows = ([column.name for column in columns], [column.example for column in columns])
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    csv.writer(out, lineterminator="\n").writerows((header, example))
     return out.getvalue()
 
 
@@ -72,40 +88,46 @@ def _common_columns() -> str:
 
 
 def _module_sections() -> Iterator[str]:
+    """The sections of each module: types with the same columns share one section."""
     for module_id, name in MODULES.items():
         yield f"## Module {module_id}: {name}\n"
-        entries = [kind for kind in ENTRY_TYPES.values() if kind.module_type_id == module_id]
-        for _, group in groupby(entries, key=lambda kind: kind.own):
-            yield _entry_section(tuple(group))
-        factors = [kind for kind in FACTOR_TYPES.values() if kind.module_type_id == module_id]
-        for _, same in groupby(factors, key=lambda kind: (kind.identity, kind.values)):
-            yield _factor_section(tuple(same))
+
+        entries = [entry for entry in ENTRY_TYPES.values() if entry.module_type_id == module_id]
+        for _, same_columns in groupby(entries, key=lambda entry: entry.own):
+            yield _entry_section(tuple(same_columns))
+
+        factors = [factor for factor in FACTOR_TYPES.values() if factor.module_type_id == module_id]
+        for _, alike in groupby(factors, key=lambda factor: (factor.identity, factor.values)):
+            yield _factor_section(tuple(alike))
 
 
-def _entry_section(kinds: Sequence[EntryType]) -> str:
-    entry = kinds[0]
+def _entry_section(entries: Sequence[EntryType]) -> str:
+    entry = entries[0]
     rules = []
+
     if entry.sum_at_most is not None:
-        rules.append(
-            f"{_listed(entry.sum_at_most.columns, ' and ')} sum to at most {entry.sum_at_most.maximum:g}."
-        )
+        summed = _code_list(entry.sum_at_most.columns, " and ")
+        rules.append(f"{summed} sum to at most {entry.sum_at_most.maximum:g}.")
     if entry.unique is not None:
         rules.append(f"`{entry.unique}` is unique within a module.")
-    return _section(f"### {_titles(kinds)}", entry.own, rules)
+
+    return _section(f"### {_titles(entries)}", entry.own, rules)
 
 
-def _factor_section(kinds: Sequence[FactorType]) -> str:
-    factor = kinds[0]
-    rule = f"Identity: {_listed(column.name for column in factor.identity)}; the same identity once in a file."
-    return _section(f"### Factors of {_titles(kinds)}", (*factor.identity, *factor.values), [rule])
+def _factor_section(factors: Sequence[FactorType]) -> str:
+    factor = factors[0]
+    identity = _code_list(column.name for column in factor.identity)
+    rule = f"Identity: {identity}; the same identity once in a file."
+    title = f"### Factors of {_titles(factors)}"
+    return _section(title, (*factor.identity, *factor.values), [rule])
 
 
 def _section(title: str, columns: Sequence[Column], rules: Sequence[str]) -> str:
     return "\n\n".join((title, _columns_table(columns).rstrip(), *rules)) + "\n"
 
 
-def _titles(kinds: Iterable[CatalogueType]) -> str:
-    return ", ".join(f"{kind.name} ({kind.id})" for kind in kinds)
+def _titles(types: Iterable[CatalogueType]) -> str:
+    return ", ".join(f"{catalogue_type.name} ({catalogue_type.id})" for catalogue_type in types)
 
 
 def _columns_table(columns: Iterable[Column]) -> str:
@@ -113,17 +135,26 @@ def _columns_table(columns: Iterable[Column]) -> str:
 
 
 def _column_line(column: Column) -> tuple[str, ...]:
+    """The cells of a column's line, in the order of `_HEADINGS`."""
+    required = "yes" if column.required else ""
+    default = "" if column.default is None else f"`{column.default}`"
+    example = f"`{column.example}`" if column.example else ""
+
+    meaning = column.meaning
+    if column.stored_as:
+        meaning += f" Stored as `{column.stored_as}`."
+
     return (
         f"`{column.name}`",
-        "yes" if column.required else "",
-        _values(column),
-        "" if column.default is None else f"`{column.default}`",
-        column.meaning + (f" Stored as `{column.stored_as}`." if column.stored_as else ""),
-        f"`{column.example}`" if column.example else "",
+        required,
+        _allowed_values(column),
+        default,
+        meaning,
+        example,
     )
 
 
-def _values(column: Column) -> str:
+def _allowed_values(column: Column) -> str:
     """What the column accepts, in words."""
     match column:
         case Integer():
@@ -131,25 +162,27 @@ def _values(column: Column) -> str:
         case Number():
             return f"number, {column.bounds}"
         case Choice():
-            folded = ", in any case; stored in lower case" if column.fold else ""
-            return f"one of {_listed(column.values)}{folded}"
+            listed = f"one of {_code_list(column.values)}"
+            if column.fold:
+                return f"{listed}, in any case; stored in lower case"
+            return listed
         case Date():
             return "date"
         case _:
             return "text"
 
 
-def _codes() -> str:
+def _code_table() -> str:
     return _table(("Code", "Meaning"), ((f"`{code}`", code.meaning) for code in RowErrorCode))
 
 
-def _listed(names: Iterable[str], separator: str = ", ") -> str:
+def _code_list(names: Iterable[str], separator: str = ", ") -> str:
     return separator.join(f"`{name}`" for name in names)
 
 
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rule = ["---"] * len(headings)
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (headings, rule, *lines))
+    separators = ["---"] * len(headings)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (headings, separators, *lines))
 
 
 if __name__ == "__main__":

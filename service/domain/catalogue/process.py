@@ -1,4 +1,4 @@
-"""Module 8: emissions of processes themselves, as from gases that escape."""
+"""Module 8: direct emissions of processes, such as refrigerants that leak."""
 
 from service.domain.catalogue.columns import Number, Text
 from service.domain.catalogue.upload_types import EntryType, FactorType

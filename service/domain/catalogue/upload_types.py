@@ -1,4 +1,4 @@
-"""The two kinds of things that are uploaded: entries of a module, and the factors that turn them into CO2."""
+"""What can be uploaded: entries of a module, and the factors that turn entries into CO2."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,13 +22,14 @@ MODULES: Mapping[int, str] = MappingProxyType(
 
 
 def module_name(module_type_id: int) -> str:
-    """The module's name; for a number that is no module's, that number."""
+    """The name of a module; an unknown number gives `module type 9`."""
     return MODULES.get(module_type_id, f"module type {module_type_id}")
 
 
 UNIT = Text(
     "unit_institutional_id",
-    "The unit that the row belongs to, by its institutional id. Only in per-year files; elsewhere ignored.",
+    "The unit that the row belongs to, by its institutional id. Only in per-year files; elsewhere "
+    "ignored.",
     "12345",
     required=True,
 )
@@ -49,7 +50,7 @@ COMMON: tuple[Column, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class SumAtMost:
-    """The values of some columns together are at most `maximum`; an absent one counts as nothing."""
+    """A rule: the sum of some columns is at most `maximum`. An empty cell counts as 0."""
 
     columns: tuple[str, ...]
     maximum: float
@@ -58,9 +59,10 @@ class SumAtMost:
 
 @dataclass(frozen=True, slots=True)
 class EntryType:
-    """A type of data entry, with its own columns in the order in which they are checked.
+    """A type of data entry.
 
-    `unique` names the column whose value only one entry of a module may hold.
+    `own` are the columns of this type alone, in the order in which they are checked. `unique` is
+    the name of the column whose value may occur only once in a module.
     """
 
     id: int
@@ -73,7 +75,11 @@ class EntryType:
 
 @dataclass(frozen=True, slots=True)
 class FactorType:
-    """The factors of one data entry type: what tells them apart (`identity`), and what they say (`values`)."""
+    """The factors of one data entry type; `id` and `name` are those of the entry type.
+
+    No two factors have the same values in the `identity` columns. The `values` columns hold what
+    the factor says.
+    """
 
     id: int
     name: str
@@ -85,11 +91,15 @@ class FactorType:
 CatalogueType = EntryType | FactorType
 
 
-def columns_of(kind: CatalogueType, *, per_year: bool) -> tuple[Column, ...]:
-    """Every column that a file of this kind may have, in the catalogue's order.
+def columns_of(catalogue_type: CatalogueType, *, per_year: bool) -> tuple[Column, ...]:
+    """Every column that a file of this type may have, in the catalogue's order.
 
-    `per_year` adds the unit to an entry type's columns; factors have none.
+    In a per-year file of entries, the unit is the first column. Files of factors have no unit.
     """
-    if isinstance(kind, FactorType):
-        return (*kind.identity, *kind.values)
-    return (*((UNIT,) if per_year else ()), *kind.own, *COMMON)
+    if isinstance(catalogue_type, FactorType):
+        return (*catalogue_type.identity, *catalogue_type.values)
+
+    columns = (*catalogue_type.own, *COMMON)
+    if per_year:
+        return (UNIT, *columns)
+    return columns

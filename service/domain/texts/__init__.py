@@ -1,8 +1,8 @@
-"""From a code and named values to the sentence that a person reads.
+"""Make the message that a person reads from a code, a case and named values.
 
-Every message of an error, a refusal or a row error is made here, from one catalogue of texts for each
-language (`english`). A program reads the code and the values, and never has to read a sentence. A second
-language is a second catalogue with the same keys.
+The messages of errors, refusals and row errors are made here, from one catalogue of texts for each
+language (`english`). Programs use the code and the values, and never need to read a message. A
+second language would be a second catalogue with the same keys.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,19 +13,22 @@ from typing import Any
 from service.domain.texts import english
 
 Value = str | int | float | Sequence[str]
-"""What a text may name; each is a JSON value."""
+"""A value that a text may show. All of these can be written as JSON."""
 
 Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The texts of one language, and the phrases that they have in common.
+    """The texts of one language.
 
-    `texts` has a text by `code`, and one by `code.case` for each case of that code. `*.case` is the text
-    of a case that several codes share. The text of a case stands behind the text of its code, or where
-    this says `{detail}`. A text names values in braces. `phrases` make a part of a sentence of several
-    values.
+    `texts` has a text for each `code` and for each `code.case`. The key `*.case` is for a case that
+    several codes share. The text of the case follows the text of its code, or replaces `{detail}`
+    in it. A text names its values in braces: `{size}`. A list takes a format that says how to join
+    its items: `{columns:and}`.
+
+    `phrases` are functions for parts of a sentence that depend on several values. A text names a
+    phrase in braces, like a value.
     """
 
     texts: Mapping[str, str]
@@ -38,33 +41,36 @@ ENGLISH = Catalogue(english.TEXTS, english.PHRASES)
 def message_of(
     code: str, case: str = "", values: Values | None = None, catalogue: Catalogue = ENGLISH
 ) -> str:
-    """The whole message: the text of the code, with that of the case behind it or inside it."""
+    """Make the whole message: the text of the code, and the text of the case after or inside it.
+
+    An unknown code or case adds no text.
+    """
     detail = detail_of(code, case, values, catalogue)
     base = catalogue.texts.get(code, "")
     if "{detail}" in base:
-        return _rendered(base, {**(values or {}), "detail": detail}, catalogue)
-    return f"{_rendered(base, values or {}, catalogue)} {detail}".strip()
+        return _fill_in(base, {**(values or {}), "detail": detail}, catalogue)
+    return f"{_fill_in(base, values or {}, catalogue)} {detail}".strip()
 
 
 def detail_of(
     code: str, case: str = "", values: Values | None = None, catalogue: Catalogue = ENGLISH
 ) -> str:
-    """The text of the case alone; empty where there is none."""
+    """Make the text of the case alone; it is empty if the case has no text."""
     text = catalogue.texts.get(f"{code}.{case}") or catalogue.texts.get(f"*.{case}", "")
-    return _rendered(text, values or {}, catalogue)
+    return _fill_in(text, values or {}, catalogue)
 
 
-def _rendered(text: str, values: Mapping[str, Any], catalogue: Catalogue) -> str:
+def _fill_in(text: str, values: Mapping[str, Any], catalogue: Catalogue) -> str:
     try:
         return _TextFormatter(catalogue.phrases).vformat(text, (), values)
     except (KeyError, ValueError, TypeError):
-        # A text that does not fit its values is our mistake, and a test looks for it. The record in hand
-        # must not be held for it: the person gets the values without their sentence.
+        # A text that does not match its values is a mistake in our code, and a test looks for it.
+        # An error here would stop the processing of the record. So we return the values alone.
         return ", ".join(f"{name}: {value}" for name, value in values.items())
 
 
 class _TextFormatter(Formatter):
-    """Fills in values; a list is joined in the way that its format names."""
+    """Fills values and phrases into a text, and joins lists as their format says."""
 
     def __init__(self, phrases: Mapping[str, Callable[[Mapping[str, Any]], str]]) -> None:
         self._phrases = phrases
@@ -76,12 +82,12 @@ class _TextFormatter(Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, list | tuple):
-            return _LISTS[format_spec](list(map(str, value)))
+            return _LIST_FORMATS[format_spec](list(map(str, value)))
         text: str = super().format_field(value, format_spec)
         return text
 
 
-_LISTS: Mapping[str, Callable[[list[str]], str]] = {
+_LIST_FORMATS: Mapping[str, Callable[[list[str]], str]] = {
     "": ", ".join,
     "code": lambda names: ", ".join(f"`{name}`" for name in names),
     "and": " and ".join,
@@ -89,4 +95,4 @@ _LISTS: Mapping[str, Callable[[list[str]], str]] = {
     "plus": " + ".join,
     "semicolon": "; ".join,
 }
-"""How the items of a list are joined, by the format that a text gives."""
+"""How the items of a list are joined: `{names:and}` in a text joins them with "and"."""

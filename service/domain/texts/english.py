@@ -1,11 +1,14 @@
-"""The English texts. Keys are codes, and codes with a case; see `Catalogue` for how they go together."""
+"""The English texts. A key is a code, or a code and a case: `wrong_size`, `wrong_size.longer`.
+
+`Catalogue` in this package says how a message is made from them.
+"""
 
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
 ERRORS = {
-    # What a message, or the file that it names, has wrong: the record becomes a dead letter
+    # The message or its file is wrong: the record becomes a dead letter.
     "not_json": "The message is not JSON in UTF-8.",
     "not_json.breaks": "It breaks at line {line}, column {column}.",
     "tombstone": ("The message has no value; a job cannot be deleted, submit a new one instead."),
@@ -86,7 +89,7 @@ ERRORS = {
         "The service failed in a way it does not know, several times on the same message."
     ),
     "unexpected.at": "{where}.",
-    # What passes: the job is tried again
+    # The failure is temporary: the job is tried again.
     "transient": (
         "Something that the service needs is away for a moment; the job is tried again in place."
     ),
@@ -108,7 +111,7 @@ ERRORS = {
     "store_away": "The object store does not answer.",
     "store_away.slow": "{url}: less than 1 MiB in {seconds:g} seconds.",
     "store_away.unresolved_host": "{url}: the host's name cannot be resolved.",
-    # What every job would meet alike: the service holds its partitions
+    # Every job would fail in the same way: the service stops reading until a person repairs it.
     "environment": (
         "Every job would fail alike; the service holds its partitions until someone mends it."
     ),
@@ -149,7 +152,7 @@ ERRORS = {
     "*.sqlstate_of_object": "SQLSTATE {sqlstate} ({error}), {objects}.",
     "*.reason": "{url}: {reason}.",
 }
-"""Failures of a job, by what follows from them."""
+"""Texts of errors in a job, grouped by what the service does next."""
 
 REFUSALS = {
     "unknown_module": "There is no carbon report module {module}.",
@@ -195,7 +198,7 @@ REFUSALS = {
         "text follows the closing quote of a cell; double the quotes inside it, and quote it whole"
     ),
 }
-"""Why a whole upload is rejected."""
+"""Texts of the reasons why a whole upload is rejected."""
 
 ROW_ERRORS = {
     "required": 'The value is missing; write one, such as "{example}".',
@@ -240,7 +243,7 @@ ROW_ERRORS = {
     ),
     "duplicate.same_factor": ("row {earlier_row} has the same {columns:and}; keep one of them."),
 }
-"""Why a row is skipped."""
+"""Texts of the reasons why a row is skipped."""
 
 REQUESTS = {
     "bad_request.module_needed": "{provider_type} needs the module to append to.",
@@ -298,39 +301,41 @@ REQUESTS = {
         "did not draw from the sequence. Set the sequence above every job id."
     ),
 }
-"""What cannot be done as an operator, or somebody who uploads, asks for it."""
+"""Texts for commands that cannot do what an operator or an uploader asks for."""
 
 TEXTS: Mapping[str, str] = {**ERRORS, **REFUSALS, **ROW_ERRORS, **REQUESTS}
 
 
 def bounds(minimum: float, maximum: float, measure: str) -> str:
-    """A range in words: `at least 0 and at most 168 hours`."""
+    """A range in words: `at least 0 and at most 168 hours`. An infinite maximum is left out."""
     upper = "" if maximum == inf else f" and at most {maximum:g}"
     return f"at least {minimum:g}{upper} {measure}".rstrip()
 
 
-def _bounds_named(values: Mapping[str, Any]) -> str:
+def _bounds_phrase(values: Mapping[str, Any]) -> str:
     return bounds(values["minimum"], values.get("maximum", inf), values.get("measure", ""))
 
 
-def _place_named(values: Mapping[str, Any]) -> str:
-    """Where reading a file stopped; nothing where it stopped in the header."""
+def _place_phrase(values: Mapping[str, Any]) -> str:
+    """Where the reading of a file stopped; empty if it stopped in the header."""
     after_row = values.get("after_row")
     if after_row is None:
         return ""
-    return f" (after data row {after_row})" if after_row else " (in the first row)"
+    if after_row == 0:
+        return " (in the first row)"
+    return f" (after data row {after_row})"
 
 
-def _standing_named(values: Mapping[str, Any]) -> str:
-    """Where a dead letter stands: its state, who brought it there, when and why."""
+def _standing_phrase(values: Mapping[str, Any]) -> str:
+    """The state of a dead letter, who changed it, since when, and the reason if one was given."""
     by = f" by {values['by']}" if values.get("by") else ""
     why = f" ({values['reason']})" if values.get("reason") else ""
     return f"{values['state']}{by} since {values['since']}{why}"
 
 
 PHRASES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "bounds": _bounds_named,
-    "place": _place_named,
-    "standing": _standing_named,
+    "bounds": _bounds_phrase,
+    "place": _place_phrase,
+    "standing": _standing_phrase,
 }
-"""Parts of sentences, by the name that a text gives them."""
+"""Functions for parts of a sentence, by the name that a text uses: `{bounds}`."""
