@@ -1,4 +1,4 @@
-"""Writes upload messages as an application would: ids in their order, files in the storage root."""
+"""Writes upload messages as the application would: job ids in order, files in the storage root."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from service.domain.provider_types import ProviderType
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One upload, ready to be sent; `content` says in words what it carries."""
+    """One upload, ready to be sent; `content` describes in words what it carries."""
 
     provider_type: ProviderType
     job_id: int
@@ -30,41 +30,56 @@ class Message:
 
 
 class Author:
-    """Writes messages about the other purchases of the year; `job_ids` were drawn from the sequence."""
+    """Writes messages about the other purchases of the year.
+
+    `storage` is the directory for files; `job_ids` were drawn from the database sequence.
+    """
 
     def __init__(self, storage: Path, job_ids: Iterable[int]) -> None:
         self._storage = storage
         self._job_ids = iter(job_ids)
 
-    def set_aside(self) -> int:
-        """The id of an upload that is accepted now, and whose message is written later."""
+    def reserve_job_id(self) -> int:
+        """Take the job id of an upload that is accepted now; its message is written later."""
         return next(self._job_ids)
 
-    def file(
-        self, kind: ProviderType, name: str, rows: Sequence[files.Row], **said: Any
+    def message_with_file(
+        self, provider_type: ProviderType, name: str, rows: Sequence[files.Row], **fields: Any
     ) -> Message:
-        """An upload whose rows are in a file; the message has its address, size and checksum."""
+        """Write the rows to a file; return a message with the file's URL, size and checksum.
+
+        `fields` are further fields of the message, such as `carbon_report_module_id`.
+        """
         data = files.as_csv(rows)
         path = self._storage / name
         path.write_bytes(data)
+
         claim = {"url": path.as_uri(), "size": len(data), "sha256": sha256(data).hexdigest()}
         content = f"{name}, {len(rows):,} rows, {len(data) / 1000:,.0f} kB"
-        return self._message(kind, content, file=claim, **said)
+        return self._message(provider_type, content, file=claim, **fields)
 
-    def rows(self, kind: ProviderType, rows: Sequence[files.Row], **said: Any) -> Message:
-        """An upload whose rows are in the message itself."""
-        return self._message(
-            kind, f"{len(rows):,} rows in the message", rows=list(map(files.as_json, rows)), **said
-        )
+    def message_with_rows(
+        self, provider_type: ProviderType, rows: Sequence[files.Row], **fields: Any
+    ) -> Message:
+        """Return a message that carries the rows itself."""
+        content = f"{len(rows):,} rows in the message"
+        json_rows = [files.as_json(row) for row in rows]
+        return self._message(provider_type, content, rows=json_rows, **fields)
 
     def _message(
-        self, kind: ProviderType, content: str, *, job_id: int | None = None, **said: Any
+        self,
+        provider_type: ProviderType,
+        content: str,
+        *,
+        job_id: int | None = None,
+        **fields: Any,
     ) -> Message:
-        job_id = next(self._job_ids) if job_id is None else job_id
-        what = {
+        if job_id is None:
+            job_id = self.reserve_job_id()
+        common_fields = {
             "job_id": job_id,
             "year": YEAR,
             "data_entry_type": TYPE.name,
             "submitted_by": USER_ID,
         }
-        return Message(kind, job_id, orjson.dumps(what | said), content)
+        return Message(provider_type, job_id, orjson.dumps(common_fields | fields), content)

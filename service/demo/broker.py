@@ -1,8 +1,9 @@
-"""librdkafka's mock cluster, inside the confluent-kafka wheel: a Kafka broker of one process, without a JVM.
+"""A Kafka broker of one process, without a JVM: librdkafka's mock cluster.
 
-It keeps messages in memory, 5 MiB per partition, and does for one consumer per group. Two members of a
-group, and admin requests, are beyond it. A topic comes to be, with four partitions, when a client first
-asks for it. Whoever joins a group again waits until its session time-out, less a second, has passed.
+It is part of the confluent-kafka wheel. The broker keeps messages in memory, 5 MiB per partition.
+It supports one consumer per group; it does not support two members of a group, nor admin requests.
+It creates a topic, with four partitions, when a client first asks for it. A consumer that joins a
+group again waits until the session time-out, less one second, has passed.
 """
 
 import ctypes
@@ -15,7 +16,10 @@ from service.demo.server import StartFailed, Unavailable
 
 
 class MockBroker:
-    """The mock cluster as our child, on a port of 127.0.0.1; it ends when this process does, however that goes."""
+    """The mock cluster as a child process, on a port of 127.0.0.1.
+
+    It ends when this process ends, also when this process is killed: its stdin closes then.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -29,7 +33,7 @@ class MockBroker:
         self.stop()
 
     def start(self) -> None:
-        """Start it, empty; raises `Unavailable` without confluent-kafka."""
+        """Start the broker without any message. Raises `Unavailable` without confluent-kafka."""
         if importlib.util.find_spec("confluent_kafka") is None:
             raise Unavailable(
                 "The mock broker is part of confluent-kafka: install the extra `demo`."
@@ -39,7 +43,7 @@ class MockBroker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # a Ctrl-C at the terminal is for us, who then stop it
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops it
         )
         self.bootstrap_servers = cast("IO[str]", self._process.stdout).readline().strip()
         if not self.bootstrap_servers:
@@ -49,37 +53,40 @@ class MockBroker:
             )
 
     def stop(self) -> None:
-        """Stop it, and forget every message."""
+        """Stop the broker; all its messages are lost."""
         if self._process is not None:
-            self._process.communicate()  # which closes its stdin
+            self._process.communicate()  # closes its stdin, and waits
             self._process = None
 
 
 def serve() -> None:
     """Run a mock cluster until stdin closes; its address is the one line on stdout."""
-    print(_start_mock_cluster(), flush=True)  # noqa: T201
+    print(_start_mock_cluster(), flush=True)  # noqa: T201 - `MockBroker` reads it
     sys.stdin.read()
 
 
 def _start_mock_cluster() -> str:
-    """The address of a new mock cluster that lives as long as this process.
+    """Start a mock cluster that lives as long as this process; return its address.
 
-    By librdkafka's C interface (`rdkafka_mock.h`), since the wheel's Python API can start a mock cluster, but
-    not take away the three seconds that it lets each first member of a group wait.
+    This uses librdkafka's C interface (`rdkafka_mock.h`). The wheel's Python API can start a mock
+    cluster, but the first member of each group would wait for three seconds, and only the C
+    interface can change that.
     """
     from confluent_kafka import cimpl  # noqa: PLC0415 - only this process needs the extra
 
-    library = ctypes.CDLL(cimpl.__file__)
+    library = ctypes.CDLL(cimpl.__file__)  # the extension module contains librdkafka
     for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
         getattr(library, name).restype = ctypes.c_void_p
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
-    problem = ctypes.create_string_buffer(512)
+    error_text = ctypes.create_string_buffer(512)
 
     configuration = ctypes.c_void_p(library.rd_kafka_conf_new())
-    library.rd_kafka_conf_set(configuration, b"log_level", b"3", problem, len(problem))
-    client = library.rd_kafka_new(0, configuration, problem, ctypes.c_size_t(len(problem)))
+    library.rd_kafka_conf_set(configuration, b"log_level", b"3", error_text, len(error_text))
+    text_size = ctypes.c_size_t(len(error_text))
+    client = library.rd_kafka_new(0, configuration, error_text, text_size)
     if not client:
-        raise StartFailed(f"librdkafka gave no client: {problem.value.decode()}")
+        raise StartFailed(f"librdkafka gave no client: {error_text.value.decode()}")
+
     cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(ctypes.c_void_p(client), 1))
     library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0)
     library.rd_kafka_mock_set_controller_id(cluster, 1)

@@ -1,4 +1,4 @@
-"""What the application does on Kafka: it produces jobs, and reads on the completed topic how they ended."""
+"""The application's part on Kafka: it produces jobs, and reads the events that end them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,8 +13,8 @@ from service.demo.author import Message
 from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
 
-PATIENCE = 60.0
-"""Seconds to wait for a job's end."""
+EVENT_TIMEOUT = 60.0
+"""Seconds to wait for the event of a job."""
 
 
 class Client:
@@ -27,22 +27,21 @@ class Client:
         self._consumer = consumer
         self._topics = topics
 
-    def topic(self, message: Message) -> str:
-        """Where a message goes."""
+    def topic_of(self, message: Message) -> str:
+        """Return the name of the topic that a message goes to."""
         return self._topics.job_topic(message.provider_type)
 
     async def submit(
-        self, message: Message, is_alive: Callable[[], bool]
+        self, message: Message, worker_is_alive: Callable[[], bool]
     ) -> ConsumerRecord[Any, Any]:
-        """Produce a job's message; the event that then says how it ended.
+        """Produce a job's message, and return the Kafka record of the event that ends the job.
 
-        Raises `TimeoutError` without an answer, at once where nobody `is_alive` to give one.
+        Raises `TimeoutError` when no event comes in time, and at once when the worker is not alive.
         """
-        await self._producer.send_and_wait(
-            self.topic(message), message.value, key=message.key.encode()
-        )
-        async with asyncio.timeout(PATIENCE):
-            while is_alive():
+        topic = self.topic_of(message)
+        await self._producer.send_and_wait(topic, message.value, key=message.key.encode())
+        async with asyncio.timeout(EVENT_TIMEOUT):
+            while worker_is_alive():
                 for records in (await self._consumer.getmany(timeout_ms=500)).values():
                     for record in records:
                         if orjson.loads(record.value)["job_id"] == message.job_id:
@@ -52,7 +51,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(kafka: KafkaSettings) -> AsyncIterator[Client]:
-    """A client of the worker; its topics exist, and no event of the past is read."""
+    """Yield a client of the worker; it reads new events only, no event from before."""
     topics = Topics(kafka.topic_prefix)
     producer = AIOKafkaProducer(**connection_options(kafka), acks="all", max_request_size=2**21)
     consumer = AIOKafkaConsumer(

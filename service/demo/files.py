@@ -1,4 +1,4 @@
-"""Uploads as people really send them: accents, quotes, commas and newlines in cells, and a few wrong rows."""
+"""Uploads as people really send them: accents, quotes, commas and newlines in cells, wrong rows."""
 
 import csv
 import io
@@ -46,7 +46,7 @@ _NOTES = (
     'Remplace l\'ancien modèle, dit "le vieux"',
     "commande n° 4500017832, voir courriel du 3 mars",
 )
-GROUPS = {
+ARTICLE_GROUPS = {
     "41116000": "Réactifs, solutions",
     "41121800": "Verrerie et plasticware",
     "43211500": "Ordinateurs, écrans",
@@ -58,11 +58,11 @@ GROUPS = {
     "26111700": "Piles et batteries",
     "41103000": "Matériel de réfrigération",
 }
-"""Article groups: their codes, each in words."""
+"""Article groups: code and description."""
 
 _CURRENCIES = ("CHF", "chf", "", "EUR", "usd")
-_NUMBERS = {"quantity", "total_spent_amount"}
-_WRONG: tuple[Row, ...] = (
+_NUMBER_COLUMNS = {"quantity", "total_spent_amount"}
+_WRONG_CELLS: tuple[Row, ...] = (
     {"total_spent_amount": "1249,90"},
     {"name": "   "},
     {"unit_institutional_id": "99999"},
@@ -74,8 +74,8 @@ _WRONG: tuple[Row, ...] = (
 
 
 def purchase(random: Random) -> Row:
-    """One purchase, as cells of a file; it names no unit."""
-    code = random.choice(tuple(GROUPS))
+    """Return one purchase as the cells of a file; it names no unit."""
+    code = random.choice(tuple(ARTICLE_GROUPS))
     return {
         "name": random.choice(_ITEMS),
         "supplier": random.choice(_SUPPLIERS),
@@ -83,69 +83,79 @@ def purchase(random: Random) -> Row:
         "total_spent_amount": f"{random.lognormvariate(5, 1.2):.2f}",
         "currency": random.choice(_CURRENCIES),
         "purchase_institutional_code": code,
-        "purchase_institutional_description": GROUPS[code],
+        "purchase_institutional_description": ARTICLE_GROUPS[code],
         "note": random.choice(_NOTES),
     }
 
 
 def purchases(random: Random, count: int, units: Sequence[str] = ()) -> list[Row]:
-    """So many purchases; of these units, where there are any, else without one."""
+    """Return `count` purchases; each names one of `units`, or no unit if `units` is empty."""
+    if not units:
+        return [purchase(random) for _ in range(count)]
     return [
-        ({"unit_institutional_id": random.choice(units)} if units else {}) | purchase(random)
-        for _ in range(count)
+        {"unit_institutional_id": random.choice(units)} | purchase(random) for _ in range(count)
     ]
 
 
-def spoil(rows: list[Row], unit_without_report: str) -> None:
-    """Make eight rows wrong, each in a way of its own, here and there in the file."""
-    wrong = (*_WRONG, {"unit_institutional_id": unit_without_report})
-    for number, cells in enumerate(wrong, start=1):
-        rows[number * len(rows) // (len(wrong) + 1)] |= cells
+def spoil_eight_rows(rows: list[Row], unit_without_report: str) -> None:
+    """Make eight rows wrong in place, each in its own way, spread evenly over the file."""
+    wrong_cells = (*_WRONG_CELLS, {"unit_institutional_id": unit_without_report})
+    for number, cells in enumerate(wrong_cells, start=1):
+        rows[number * len(rows) // (len(wrong_cells) + 1)] |= cells
 
 
 def with_decimal_commas(rows: list[Row]) -> list[Row]:
-    """The same rows, as a spreadsheet that was set to French writes their amounts."""
+    """Return the same rows, with amounts as a spreadsheet set to French writes them."""
     return [
         row | {"total_spent_amount": row["total_spent_amount"].replace(".", ",")} for row in rows
     ]
 
 
 def as_json(row: Row) -> dict[str, str | float | None]:
-    """A row as a program sends it: numbers as numbers, nothing as null."""
-    return {
-        name: (float(cell) if name in _NUMBERS else cell) if cell else None
-        for name, cell in row.items()
-    }
+    """Return a row as a program sends it: numbers as numbers, empty cells as null."""
+    return {name: _json_value(name, cell) for name, cell in row.items()}
+
+
+def _json_value(name: str, cell: str) -> str | float | None:
+    if not cell:
+        return None
+    return float(cell) if name in _NUMBER_COLUMNS else cell
 
 
 def as_stored(row: Row) -> dict[str, str | float | None]:
-    """A row as an entry's `data` holds it: what is absent is left out."""
+    """Return a row as an entry's `data` holds it: empty cells are left out."""
     row = row | {"currency": row["currency"].lower() or "chf"}
     return {name: value for name, value in as_json(row).items() if value is not None}
 
 
 def factors(*, dropped: int = 0, added: int = 0, corrected: int = 0) -> list[Row]:
-    """Emissions per unit of currency for each article group; without the first few, with more, with other values."""
-    codes = [*list(GROUPS)[dropped:], *(f"9900{number:04}" for number in range(added))]
-    rows = [(code, currency) for code in codes for currency in ("chf", "eur", "usd")]
+    """Return factors, in kg CO2e per unit of currency, for each article group in three currencies.
+
+    The first `dropped` groups are left out, `added` groups are new, and the first `corrected`
+    factors have another value.
+    """
+    codes = [*list(ARTICLE_GROUPS)[dropped:], *(f"9900{number:04}" for number in range(added))]
+    identities = [(code, currency) for code in codes for currency in ("chf", "eur", "usd")]
     return [
         _factor(code, currency, corrected=number < corrected)
-        for number, (code, currency) in enumerate(rows)
+        for number, (code, currency) in enumerate(identities)
     ]
 
 
 def _factor(code: str, currency: str, *, corrected: bool) -> Row:
-    emissions = int(code[:4]) / 10_000 + (0.05 if corrected else 0)
+    emissions = int(code[:4]) / 10_000
+    if corrected:
+        emissions += 0.05
     return {
         "currency": currency,
         "purchase_institutional_code": code,
-        "purchase_institutional_description": GROUPS.get(code, "Nouveau groupe d'articles"),
+        "purchase_institutional_description": ARTICLE_GROUPS.get(code, "Nouveau groupe d'articles"),
         "ef_kg_co2eq_per_currency": f"{emissions:.4f}",
     }
 
 
 def as_csv(rows: Iterable[Mapping[str, str]]) -> bytes:
-    """The rows as a spreadsheet saves them: a byte order mark, and lines that end in CR LF."""
+    """Return the rows as a spreadsheet saves them: with a byte order mark, and CR LF line ends."""
     rows = list(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, rows[0])

@@ -1,4 +1,4 @@
-"""After the story: everything stays up for whoever wants to play with it."""
+"""After the story: with `--keep`, everything keeps running for people who want to try it."""
 
 import shlex
 import sys
@@ -7,40 +7,42 @@ from pathlib import Path
 from random import Random
 
 from service.demo import files
-from service.demo.stage import Stage
+from service.demo.parts import Parts
 from service.demo.story import StoryBroken
-from service.demo.university import CLOSED, TYPE, YEAR
+from service.demo.university import TYPE, UNIT_WITHOUT_REPORT, YEAR
 
 
-def invitation(stage: Stage) -> str:
-    """Shell commands to submit to what is running, with an example file to begin with."""
-    example = _example(stage)
+def example_commands(parts: Parts) -> str:
+    """Return shell commands that submit an example file to the running worker."""
+    example = _write_example_file(parts)
     uploads = shlex.quote(str(Path(sys.executable).with_name("uploads")))
-    module = next(iter(stage.university.modules.values()))
+    module = next(iter(parts.university.modules.values()))
     common = f"--type {TYPE.name} --year {YEAR} --wait"
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in stage.worker.settings.items()]
+
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in parts.worker.settings.items()]
     lines += [
         "",
         f"{uploads} submit {example} {common}",
         f"{uploads} submit {example} {common} --module {module}",
+        f"{uploads} watch --from-beginning",
     ]
-    return "\n".join([*lines, f"{uploads} watch --from-beginning"])
+    return "\n".join(lines)
 
 
-def _example(stage: Stage) -> str:
-    random = Random(YEAR)
-    rows = files.purchases(random, 200, list(stage.university.modules))
-    files.spoil(rows, CLOSED)
-    path = stage.worker.home / "example.csv"
+def _write_example_file(parts: Parts) -> str:
+    """Write 200 purchases, eight of them wrong; return the path, quoted for a shell."""
+    rows = files.purchases(Random(YEAR), 200, list(parts.university.modules))
+    files.spoil_eight_rows(rows, UNIT_WITHOUT_REPORT)
+    path = parts.worker.home / "example.csv"
     path.write_bytes(files.as_csv(rows))
     return shlex.quote(str(path))
 
 
-def wait_for_the_end(stage: Stage) -> None:
-    """Return when Ctrl-C is pressed. Raises `StoryBroken` where the worker ends by itself."""
+def wait_for_ctrl_c(parts: Parts) -> None:
+    """Return when Ctrl-C is pressed. Raises `StoryBroken` when the worker ends by itself."""
     try:
-        while stage.worker.is_running:
+        while parts.worker.is_running:
             time.sleep(0.5)
     except KeyboardInterrupt:
         return
-    raise StoryBroken(stage.worker.last_words)
+    raise StoryBroken(parts.worker.state_and_log)

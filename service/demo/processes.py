@@ -1,4 +1,4 @@
-"""Processes and ports of the local servers: whose child is whose, who lives, and who ends what when we are gone."""
+"""Processes and ports of the local servers."""
 
 import contextlib
 import os
@@ -20,16 +20,16 @@ kill -s KILL "$1"
 
 
 class Watcher:
-    """Ends a server when this process is gone, however it went, SIGKILL included.
+    """Ends a server when this process has ended, also when this process was killed by SIGKILL.
 
-    A few lines of shell hold the end of a pipe whose other end is ours; when it closes, they signal
-    the server and remove `litter`. (`PR_SET_PDEATHSIG` will not do: it fires when the thread that
-    started the server ends, and exists on Linux only.)
+    A small shell script reads from a pipe whose other end this process holds. When the pipe closes,
+    the script signals the server and removes the directory `litter`. (`PR_SET_PDEATHSIG` is no
+    alternative: it fires when the thread that started the server ends, and exists on Linux only.)
     """
 
     def __init__(self, pid: int, last_signal: signal.Signals, litter: Path | None = None) -> None:
         arguments = [str(pid), last_signal.name.removeprefix("SIG"), str(litter or "")]
-        self._shell = subprocess.Popen(  # noqa: S603
+        self._shell = subprocess.Popen(  # noqa: S603 - the script is the constant above
             ["/bin/sh", "-c", _WATCHER, "watcher", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -39,16 +39,16 @@ class Watcher:
         )
 
     def dismiss(self) -> None:
-        """Call it off; due once the server has ended, since its pid may go to another process."""
+        """End the watcher, once the server has ended: its pid may go to another process."""
         self._shell.kill()
         self._shell.communicate()
 
 
 def free_port() -> int:
-    """A free TCP port of 127.0.0.1, below the range that outgoing connections take theirs from.
+    """Return a free TCP port of 127.0.0.1, below the range of ports for outgoing connections.
 
-    From inside that range, a client that knocks while the server is away can get the server's own
-    port, connect to itself, and keep the server from coming back.
+    With a port inside that range, a client that connects while the server is down can be given the
+    server's own port. It then connects to itself, and the server cannot start again.
     """
     for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 
 def poll(condition: Callable[[], bool], *, within: float) -> bool:
-    """Whether the condition came true in time (seconds)."""
+    """Wait until the condition is true, for at most `within` seconds; return whether it is."""
     deadline = time.monotonic() + within
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -66,25 +66,29 @@ def poll(condition: Callable[[], bool], *, within: float) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """The pids of a single-threaded process's children."""
+    """Return the pids of the children of a single-threaded process."""
     try:
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        pids = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     except OSError:  # no such file, as on macOS
         pgrep = ["pgrep", "-P", str(pid)]
-        listed = subprocess.run(pgrep, stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603
-    return [int(child) for child in listed.split()]
+        pids = subprocess.run(  # noqa: S603 - its only argument is a number
+            pgrep, stdout=subprocess.PIPE, text=True, check=False
+        ).stdout
+    return [int(child) for child in pids.split()]
 
 
-def send(pid: int, which: signal.Signals) -> None:
-    """Signal a process that may have ended already."""
+def send_signal(pid: int, which: signal.Signals) -> None:
+    """Signal a process; do nothing if it has ended already."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, which)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process still runs; a zombie, which nobody may ever reap, does not."""
+    """Return True if a process still runs. A zombie does not, although its pid still exists."""
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        # pid (name) state …; the name may itself contain parentheses and spaces
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX"
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from service.demo.played import Played
+from service.demo.step_result import StepResult
 from service.demo.story import Story
 from service.demo.university import TYPE, UNITS, YEAR
 
@@ -25,71 +25,84 @@ STYLES = {"succeeded": "green", "partial": "yellow", "rejected": "red", "superse
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where the story is told; as wide as the terminal, but no wider than its tables need."""
-    made = Console(stderr=stderr, highlight=False)
-    made.width = min(made.width, WIDTH) if made.is_terminal else WIDTH
-    return made
+    """Return the console to print to: as wide as the terminal, at most as wide as the tables."""
+    screen = Console(stderr=stderr, highlight=False)
+    screen.width = min(screen.width, WIDTH) if screen.is_terminal else WIDTH
+    return screen
 
 
 @contextmanager
-def working(screen: Console, what: str) -> Iterator[None]:
-    """Says what is being done, and then how long it took."""
+def show_progress(screen: Console, text: str) -> Iterator[None]:
+    """Show a text while the body of the context runs, and then how long it took."""
     started = perf_counter()
     if screen.is_terminal:
-        with screen.status(f"{what} …"):
+        with screen.status(f"{text} …"):
             yield
-        screen.print(f"  [green]✓[/] {what}", end="")
+        screen.print(f"  [green]✓[/] {text}", end="")
     else:
-        screen.print(f"  {what} …", end="")
+        screen.print(f"  {text} …", end="")
         try:
             yield
         except BaseException:
-            screen.print()  # what is said about it gets a line of its own
+            screen.print()  # an error message starts on a line of its own
             raise
     screen.print(f" [dim]{perf_counter() - started:.1f} s[/]")
 
 
 def opening() -> RenderableType:
-    """What is about to be seen."""
-    rule = "An upload replaces exactly what the same kind of upload put there before, and nothing else."
-    return Group(
-        _rule("carbon-uploads, on embedded parts"), Padding(Text(rule, "italic"), (0, 2, 1, 2))
+    """Return the title, and the one rule of the service."""
+    rule = (
+        "An upload replaces exactly what the same kind of upload put there before, "
+        "and nothing else."
     )
+    body = Padding(Text(rule, "italic"), (0, 2, 1, 2))
+    return Group(_heading("carbon-uploads, on embedded parts"), body)
 
 
-def cast(story: Story) -> RenderableType:
-    """Who plays: the university, and what it holds before the first step."""
+def university_summary(story: Story) -> RenderableType:
+    """Return one sentence about the university, and one about the subject of the story."""
     entries = sum(
         content.rows
         for slice_, content in story.start.slices.items()
         if slice_.table == "data_entries"
     )
-    said = f"{len(UNITS)} units, {YEAR - 1} and {YEAR}, {entries:,} entries of every source and of none."
-    return Padding(
-        Text(f"The university has {said} The story is about {TYPE.name} of {YEAR}."), (1, 2)
+    text = (
+        f"The university has {len(UNITS)} units, {YEAR - 1} and {YEAR}, {entries:,} entries of "
+        f"every source and of none. The story is about {TYPE.name} of {YEAR}."
     )
+    return Padding(Text(text), (1, 2))
 
 
-def scene(played: Played, earlier: Sequence[Played]) -> RenderableType:
-    """One scene: what it is about, the tables before and after, the event, the checks."""
-    message = played.scene.message
+def step_report(result: StepResult, earlier: Sequence[StepResult]) -> RenderableType:
+    """Return one step: its text, the tables before and after it, its event and its checks."""
+    message = result.step.message
     sent = Text.assemble(
-        "→ ", (played.topic, "cyan"), f"  job {message.job_id}  ", (message.content, "cyan")
+        "→ ", (result.topic, "cyan"), f"  job {message.job_id}  ", (message.content, "cyan")
     )
-    parts: list[RenderableType] = [Text(played.scene.text, "italic"), Text(), sent, Text()]
-    parts += [Columns([_counts(played), _event(played)], padding=(0, 4))]
-    parts += [Text(), *_remarks(played), *_wrong_rows(played, earlier), _checks(played)]
-    return Group(
-        _rule(f"{played.number}  {played.scene.title}"), Padding(Group(*parts), (0, 2, 1, 2))
+    body = Group(
+        Text(result.step.text, "italic"),
+        Text(),
+        sent,
+        Text(),
+        Columns([_counts_table(result), _event_table(result)], padding=(0, 4)),
+        Text(),
+        *_remarks(result),
+        *_row_errors(result, earlier),
+        _checks(result),
     )
+    title = f"{result.number}  {result.step.title}"
+    return Group(_heading(title), Padding(body, (0, 2, 1, 2)))
 
 
-def _rule(title: str) -> Rule:
+def _heading(title: str) -> Rule:
     return Rule(Text(title, "bold"), align="left", characters="━", style="blue")
 
 
 def _table(headings: Sequence[str], numbers: Container[str] = ()) -> Table:
-    """A table without lines; the columns in `numbers` are set to the right, and only sentences are wrapped."""
+    """Return a table without lines.
+
+    The columns in `numbers` are right-aligned; only the columns with sentences may wrap.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading in headings:
         justify: JustifyMethod = "right" if heading in numbers else "left"
@@ -97,50 +110,49 @@ def _table(headings: Sequence[str], numbers: Container[str] = ()) -> Table:
     return table
 
 
-def _counts(played: Played) -> Table:
-    """Rows by source in SQL, before and after; between them, what the event says was deleted and inserted."""
+def _counts_table(result: StepResult) -> Table:
+    """Return the rows by source.
+
+    `before` and `after` are counted in SQL; `deleted` and `inserted` are the event's numbers.
+    """
     numbers = ("before", "deleted", "inserted", "after")
     table = _table((f"{TYPE.name}, {YEAR}", *numbers), numbers)
-    before, after = played.before.counts(), played.after.counts()
-    moved = (
-        {line.source: (line.deleted, line.inserted) for line in played.event.sources}
-        if played.moves
-        else {}
-    )
+
+    moved = {}
+    moved_factors = (0, 0)
+    if result.moves:
+        moved = {line.source: (line.deleted, line.inserted) for line in result.event.sources}
+        if result.event.factors is not None:
+            moved_factors = (result.event.factors.deleted, result.event.factors.inserted)
+
+    before, after = result.before.counts(), result.after.counts()
     for source in before:
-        _count(
-            table,
-            source or "NULL (unknown origin)",
-            before[source],
-            after[source],
-            moved.get(source, (0, 0)),
-        )
-    told = played.event.factors
-    in_factors = (told.deleted, told.inserted) if told and played.moves else (0, 0)
-    _count(
-        table, "factors", len(played.before.factor_ids), len(played.after.factor_ids), in_factors
-    )
+        name = source or "NULL (unknown origin)"
+        _add_count(table, name, before[source], after[source], moved.get(source, (0, 0)))
+    factors_before, factors_after = len(result.before.factor_ids), len(result.after.factor_ids)
+    _add_count(table, "factors", factors_before, factors_after, moved_factors)
     return table
 
 
-def _count(table: Table, name: str, before: int, after: int, moved: tuple[int, int]) -> None:
-    deleted, inserted = (
-        f"{sign}{rows:,}" if rows else "" for sign, rows in zip("−+", moved, strict=True)
-    )
-    style = "bold" if any(moved) else "dim"
+def _add_count(table: Table, name: str, before: int, after: int, moved: tuple[int, int]) -> None:
+    deleted, inserted = moved
     table.add_row(
         name,
         f"{before:,}",
-        Text(deleted, "red"),
-        Text(inserted, "green"),
+        Text(_signed("−", deleted), "red"),
+        Text(_signed("+", inserted), "green"),
         f"{after:,}",
-        style=style,
+        style="bold" if any(moved) else "dim",
     )
 
 
-def _event(played: Played) -> Table:
-    """The numbers of the event, and the time that it took."""
-    event = played.event
+def _signed(sign: str, rows: int) -> str:
+    return f"{sign}{rows:,}" if rows else ""
+
+
+def _event_table(result: StepResult) -> Table:
+    """Return the numbers of the event, and the time that it took."""
+    event = result.event
     table = _table(("event", ""))
     table.add_row("outcome", Text(event.outcome, f"bold {STYLES[event.outcome]}"))
     table.add_row("rows", f"{event.rows.total:,}")
@@ -152,14 +164,14 @@ def _event(played: Played) -> Table:
         table.add_row("modules", f"{len(event.affected_modules):,}")
     if event.factors is not None:
         table.add_row("updated", f"{event.factors.updated:,}")
-    if played.first is None:
+    if result.first is None:
         table.add_row("work", f"{(event.finished_at - event.started_at).total_seconds():.2f} s")
-    table.add_row("until the event", f"{played.seconds:.2f} s")
+    table.add_row("until the event", f"{result.seconds:.2f} s")
     return table
 
 
-def _remarks(played: Played) -> Iterator[Text]:
-    event = played.event
+def _remarks(result: StepResult) -> Iterator[Text]:
+    event = result.event
     if event.reason is not None:
         yield Text(f"Reason: {event.reason.message}")
     if event.reject_file is not None:
@@ -167,47 +179,62 @@ def _remarks(played: Played) -> Iterator[Text]:
         yield Text.assemble("Skipped rows, as they were and why: ", (name, "cyan"))
 
 
-def _wrong_rows(played: Played, earlier: Sequence[Played]) -> Iterator[RenderableType]:
-    errors, skipped = played.event.row_errors, played.event.rows.skipped
+def _row_errors(result: StepResult, earlier: Sequence[StepResult]) -> Iterator[RenderableType]:
+    """Yield the row errors as a table, or the number of the earlier step with the same ones."""
+    errors = result.event.row_errors
+    if not errors:
+        return
     same = next((other.number for other in earlier if other.event.row_errors == errors), None)
-    if errors and same is not None:
+    if same is not None:
         yield Text(f"They are the {len(errors)} of step {same}.")
-    elif errors:
-        shown = errors if skipped <= SHOWN_ERRORS else errors[: SHOWN_ERRORS // 2]
-        table = _table(("row", "column", "message"), numbers={"row"})
-        for error in shown:
-            table.add_row(f"{error.row:,}", error.column, Text(error.message))
-        if skipped > len(shown):
-            table.add_row("…", "", f"and {skipped - len(shown):,} more")
-        yield Padding(table, (0, 0, 0, 2))
-    if errors:
-        yield Text()
+    else:
+        yield Padding(_row_errors_table(result), (0, 0, 0, 2))
+    yield Text()
 
 
-def _checks(played: Played) -> Columns:
-    marked = (
-        Text.from_markup(f"{_mark(holds=check.holds)} {check.claim}") for check in played.checks
-    )
-    return Columns(marked, padding=(0, 2))
+def _row_errors_table(result: StepResult) -> Table:
+    errors, skipped = result.event.row_errors, result.event.rows.skipped
+    shown = errors
+    if skipped > SHOWN_ERRORS:
+        shown = errors[: SHOWN_ERRORS // 2]
+
+    table = _table(("row", "column", "message"), numbers={"row"})
+    for error in shown:
+        table.add_row(f"{error.row:,}", error.column, Text(error.message))
+    if skipped > len(shown):
+        table.add_row("…", "", f"and {skipped - len(shown):,} more")
+    return table
+
+
+def _checks(result: StepResult) -> Columns:
+    lines = [
+        Text.from_markup(f"{_mark(holds=check.holds)} {check.claim}") for check in result.checks
+    ]
+    return Columns(lines, padding=(0, 2))
 
 
 def closing(story: Story, seconds: float) -> RenderableType:
-    """The story in a table, what it must not have touched, and the verdict."""
-    parts = (_in_short(story), Text(), _untouched(story), Text(), _verdict(story, seconds))
-    return Group(_rule("The end"), Padding(Group(*parts), (1, 2)))
+    """Return all steps in a table, the rows that must not have changed, and the verdict."""
+    parts = (_steps_table(story), Text(), _untouched_table(story), Text(), _verdict(story, seconds))
+    return Group(_heading("The end"), Padding(Group(*parts), (1, 2)))
 
 
-def _in_short(story: Story) -> Table:
+def _steps_table(story: Story) -> Table:
     numbers = ("deleted", "inserted", "skipped", "time")
     table = _table((" #", "step", "outcome", *numbers, ""), (" #", *numbers))
-    for played in story.played:
-        outcome = Text(played.event.outcome, STYLES[played.event.outcome])
-        rest = (
-            f"{played.event.rows.skipped:,}",
-            f"{played.seconds:.2f} s",
-            _mark(holds=played.passed),
+    for result in story.results:
+        outcome = result.event.outcome
+        deleted, inserted = _moved_rows(result)
+        table.add_row(
+            str(result.number),
+            result.step.title,
+            Text(outcome, STYLES[outcome]),
+            deleted,
+            inserted,
+            f"{result.event.rows.skipped:,}",
+            f"{result.seconds:.2f} s",
+            _mark(holds=result.passed),
         )
-        table.add_row(str(played.number), played.scene.title, outcome, *_moved(played), *rest)
     return table
 
 
@@ -215,15 +242,15 @@ def _mark(*, holds: bool) -> str:
     return "[green]✓[/]" if holds else "[bold red]✗[/]"
 
 
-def _moved(played: Played) -> tuple[str, str]:
-    """How many rows a scene deleted and inserted."""
-    if not played.moves:
+def _moved_rows(result: StepResult) -> tuple[str, str]:
+    """Return how many rows a step deleted and inserted, as texts."""
+    if not result.moves:
         return "", ""
-    lines = played.event.sources if played.event.factors is None else [played.event.factors]
+    lines = result.event.sources if result.event.factors is None else [result.event.factors]
     return f"{sum(line.deleted for line in lines):,}", f"{sum(line.inserted for line in lines):,}"
 
 
-def _untouched(story: Story) -> Table:
+def _untouched_table(story: Story) -> Table:
     numbers = ("rows", "checksum before", "after")
     table = _table(("what no upload may touch", *numbers, ""), numbers)
     end = story.end.foreign()
@@ -235,23 +262,26 @@ def _untouched(story: Story) -> Table:
 
 
 def _verdict(story: Story, seconds: float) -> Text:
-    checks = [check for played in story.played for check in played.checks]
+    checks = [check for result in story.results for check in result.checks]
     if story.passed:
-        said = f"{len(checks)} checks hold, and nothing foreign changed."
-        return Text(f"✓ {len(story.played)} steps in {seconds:.1f} s: {said}", "bold green")
+        steps = f"✓ {len(story.results)} steps in {seconds:.1f} s"
+        return Text(
+            f"{steps}: {len(checks)} checks hold, and nothing foreign changed.", "bold green"
+        )
     failed = sum(not check.holds for check in checks)
-    said = "nothing foreign changed" if story.untouched else "foreign rows were changed"
-    return Text(f"✗ {failed} of {len(checks)} checks do not hold; {said}.", "bold red")
+    foreign = "nothing foreign changed" if story.untouched else "foreign rows were changed"
+    return Text(f"✗ {failed} of {len(checks)} checks do not hold; {foreign}.", "bold red")
 
 
-def stage_direction(text: str) -> RenderableType:
-    """A remark beside the story."""
+def remark(text: str) -> RenderableType:
+    """Return a remark that is not part of the story."""
     return Padding(Text(text, "bold"), (1, 0))
 
 
-def picture(*parts: RenderableType) -> str:
-    """The same as an SVG, in whatever fixed-width font its viewer has."""
+def as_svg(*parts: RenderableType) -> str:
+    """Return the parts as an SVG picture, in any fixed-width font that its viewer has."""
     screen = Console(width=WIDTH, record=True, file=StringIO(), highlight=False)
     screen.print(Group(*parts))
     svg = screen.export_svg(title="uploads demo", unique_id="demo")
+    # without the font that would be loaded from the network, and without comments
     return re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""A server run as our own child on 127.0.0.1: started, paused, killed, started again on the same data."""
+"""A local server as a child process: start, pause, kill, and start again on the same data."""
 
 import shutil
 import signal
@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from service.demo.processes import Watcher, children, is_alive, poll, send
+from service.demo.processes import Watcher, children, is_alive, poll, send_signal
 
 Command = Sequence[str | Path]
 
@@ -26,14 +26,14 @@ class StartFailed(RuntimeError):
 class LocalServer(ABC):
     """The life of a local server: `start`, `stop`, `kill`, `pause`, `resume`, and `start` again.
 
-    Everything it keeps is in one directory, `home`: a temporary one, removed by `close`, unless one is
-    given. It never outlives this process.
+    It listens on 127.0.0.1. All its files are in one directory, `home`. This is a temporary
+    directory that `close` removes, unless one is given. The server never outlives this process.
     """
 
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
     last_signal: ClassVar[signal.Signals]
-    """What ends it, children included, when this process is gone."""
+    """The signal that ends it, children included, when this process has ended."""
     start_timeout: ClassVar[float] = 60.0
     stop_timeout: ClassVar[float] = 30.0
 
@@ -45,16 +45,18 @@ class LocalServer(ABC):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make what the server needs in its home, unless it is there already."""
+        """Create the files that the server needs in its home, unless they are there already."""
 
     @abstractmethod
-    def _command(self) -> Command: ...
+    def _command(self) -> Command:
+        """Return the command that runs the server."""
 
     @abstractmethod
-    def _is_ready(self) -> bool: ...
+    def _is_ready(self) -> bool:
+        """Return True once the server answers."""
 
     def _identity(self) -> dict[str, Any]:
-        """Whom it runs as, and in which environment, in the words of `subprocess`; by default as we do."""
+        """Return the `Popen` arguments for its user and environment; by default there are none."""
         return {}
 
     @cached_property
@@ -71,7 +73,7 @@ class LocalServer(ABC):
 
     @property
     def pid(self) -> int:
-        """The server's process; raises RuntimeError when it was not started, or has been stopped."""
+        """The server's pid; raises RuntimeError if it was not started, or has been stopped."""
         return self._running().pid
 
     @property
@@ -90,9 +92,9 @@ class LocalServer(ABC):
         self.close()
 
     def start(self) -> None:
-        """Start it, on the data it had, and return when it answers.
+        """Start it, on the data that it had before, and return when it answers.
 
-        Raises `Unavailable` when a program is missing, `StartFailed` when it ended or took too long.
+        Raises `Unavailable` if a program is missing, `StartFailed` if it ends or takes too long.
         """
         if self.is_running:
             raise RuntimeError(f"This {self.name} is running already (pid {self.pid}).")
@@ -104,36 +106,36 @@ class LocalServer(ABC):
         self._await_ready()
 
     def stop(self) -> None:
-        """Ask it to end in good order, and wait until it has."""
+        """Ask it to end cleanly, and wait until it has ended."""
         self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End it with all its processes at once by SIGKILL, as a crash would."""
+        """Kill it and all its child processes at once with SIGKILL, as a crash would."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGSTOP)  # so that it starts no more children
+        self._process.send_signal(signal.SIGSTOP)  # a stopped process starts no more children
         orphans = children(self._process.pid)
         for child in orphans:
-            send(child, signal.SIGKILL)
+            send_signal(child, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
         poll(lambda: not any(map(is_alive, orphans)), within=10.0)
         self._forget()
 
     def pause(self) -> None:
-        """Freeze it with all its processes: connections stay open, and nothing answers."""
+        """Freeze it and all its child processes: connections stay open, and nothing answers."""
         self._running().send_signal(signal.SIGSTOP)
         for child in children(self.pid):
-            send(child, signal.SIGSTOP)
+            send_signal(child, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after `pause`."""
+        """Let it continue after `pause`."""
         for child in children(self.pid):
-            send(child, signal.SIGCONT)
+            send_signal(child, signal.SIGCONT)
         self._running().send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """Stop it, and remove its home if that is a temporary one."""
+        """Stop it, and remove its home if this is a temporary directory."""
         self.stop()
         if self._given_home is None and "home" in self.__dict__:
             shutil.rmtree(self.home, ignore_errors=True)
@@ -143,7 +145,7 @@ class LocalServer(ABC):
         if self._process is None:
             return
         if self.is_running:
-            self.resume()
+            self.resume()  # a paused process does not handle signals
             self._process.send_signal(by)
         try:
             self._process.wait(self.stop_timeout)
@@ -160,34 +162,34 @@ class LocalServer(ABC):
         in_time = poll(lambda: not self.is_running or self._is_ready(), within=self.start_timeout)
         if in_time and self.is_running:
             return
-        how = (
-            "ended while starting" if in_time else f"did not answer within {self.start_timeout:g} s"
-        )
-        self.kill()
-        lines = "\n".join(self._logged().splitlines()[-15:])
-        raise StartFailed(f"{self.name} {how}. The end of its log:\n{lines}")
 
-    def _logged(self) -> str:
-        """What it wrote to its log since it was last started."""
+        problem = f"did not answer within {self.start_timeout:g} s"
+        if in_time:
+            problem = "ended while starting"
+        self.kill()
+        lines = "\n".join(self._log_since_start().splitlines()[-15:])
+        raise StartFailed(f"{self.name} {problem}. The end of its log:\n{lines}")
+
+    def _log_since_start(self) -> str:
+        """Return what it has written to its log since the last start."""
         return self.log.read_bytes()[self._log_start :].decode(errors="replace")
 
     def _run(self, command: Command) -> None:
-        """Run one of the server's tools to its end; raises `StartFailed` with what it printed."""
+        """Run one of the server's tools to its end; raises `StartFailed` with its output."""
         with self._spawn(command, subprocess.PIPE) as tool:
-            said, _ = tool.communicate()
+            output, _ = tool.communicate()
         if tool.returncode:
-            raise StartFailed(
-                f"{Path(command[0]).name} failed:\n{said.decode(errors='replace').strip()}"
-            )
+            message = output.decode(errors="replace").strip()
+            raise StartFailed(f"{Path(command[0]).name} failed:\n{message}")
 
     def _spawn(self, command: Command, output: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603 - subclasses give the command
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=self.home,
-            start_new_session=True,  # a Ctrl-C at the terminal is for us, who then stop it
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops it
             **self._identity(),
         )
 

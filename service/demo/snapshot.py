@@ -1,4 +1,4 @@
-"""What the database holds at one moment, slice by slice: how many rows, and a checksum of all that they say."""
+"""The content of the database at one moment: row counts and checksums, slice by slice."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from service.domain.provider_types import DataEntrySource, source_name
 SOURCES: tuple[DataEntrySource | None, ...] = (*DataEntrySource, None)
 
 _SLICES = text("""
-    SELECT 'data_entries', report.kind, report.year, entry.data_entry_type_id, entry.carbon_report_module_id,
-        entry.source, count(*), md5(string_agg(CAST(entry AS text), chr(10) ORDER BY entry.id))
+    SELECT 'data_entries', report.kind, report.year,
+        entry.data_entry_type_id, entry.carbon_report_module_id, entry.source,
+        count(*), md5(string_agg(CAST(entry AS text), chr(10) ORDER BY entry.id))
     FROM data_entries AS entry
     LEFT JOIN carbon_report_modules AS module ON module.id = entry.carbon_report_module_id
     LEFT JOIN carbon_reports AS report ON report.id = module.carbon_report_id
@@ -25,7 +26,8 @@ _SLICES = text("""
         count(*), md5(string_agg(CAST(factor AS text), chr(10) ORDER BY id))
     FROM factors AS factor GROUP BY year, data_entry_type_id
     UNION ALL
-    SELECT 'units', NULL, NULL, NULL, NULL, NULL, count(*), md5(string_agg(CAST(unit AS text), chr(10) ORDER BY id))
+    SELECT 'units', NULL, NULL, NULL, NULL, NULL,
+        count(*), md5(string_agg(CAST(unit AS text), chr(10) ORDER BY id))
     FROM units AS unit
     UNION ALL
     SELECT 'carbon_reports', NULL, NULL, NULL, NULL, NULL,
@@ -43,7 +45,11 @@ _FACTOR_IDS = text("""
 
 
 class Slice(NamedTuple):
-    """Rows that belong together: a module's entries of one type and source, the factors of a type and year, a table."""
+    """A group of rows that is counted together.
+
+    In `data_entries`: the entries of one module, type and source. In `factors`: the factors of one
+    type and year. Of every other table: all rows.
+    """
 
     table: str
     kind: str | None = None
@@ -54,29 +60,25 @@ class Slice(NamedTuple):
 
     @property
     def is_in_play(self) -> bool:
-        """Whether the story's uploads are about these entries, or about those of another source beside them."""
-        return self.table == "data_entries" and (self.kind, self.year, self.type_id) == (
-            "calculator",
-            YEAR,
-            TYPE.id,
-        )
+        """Return True for calculator entries of the story's type and year, of any source."""
+        in_play = ("calculator", YEAR, TYPE.id)
+        return self.table == "data_entries" and (self.kind, self.year, self.type_id) == in_play
 
     @property
     def foreign(self) -> str | None:
-        """Why no upload of the story may touch these rows; None where one may."""
+        """Say why no upload of the story may touch these rows; None if one may."""
         if self.is_in_play:
             return _UNTOUCHABLE.get(self.source)
         if self.table == "factors":
-            return (
-                None
-                if (self.year, self.type_id) == (YEAR, TYPE.id)
-                else "factors of other types and years"
-            )
+            in_play = (self.year, self.type_id) == (YEAR, TYPE.id)
+            return None if in_play else "factors of other types and years"
         if self.table != "data_entries":
             return "units, their reports and modules"
         if self.kind != "calculator":
             return "entries of simulators' reports"
-        return f"entries of {self.year}" if self.year != YEAR else f"entries of other types, {YEAR}"
+        if self.year != YEAR:
+            return f"entries of {self.year}"
+        return f"entries of other types, {YEAR}"
 
 
 _UNTOUCHABLE: Mapping[int | None, str] = {
@@ -87,56 +89,61 @@ _UNTOUCHABLE: Mapping[int | None, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """How many rows, and a checksum of them: ids, times and all."""
+    """How many rows, and a checksum of all their columns, ids and times included."""
 
     rows: int
     checksum: str
 
     @classmethod
     def of(cls, parts: Iterable[tuple[Slice, "Content"]]) -> "Content":
-        """Several slices as one."""
+        """Add several slices up; the result does not depend on their order."""
         ordered = sorted(
             (repr(slice_), content.checksum, content.rows) for slice_, content in parts
         )
-        return cls(sum(rows for *_, rows in ordered), sha256(repr(ordered).encode()).hexdigest())
+        rows = sum(rows for *_, rows in ordered)
+        return cls(rows, sha256(repr(ordered).encode()).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the story compares, as one statement saw it, and the ids of the factors in play."""
+    """Everything that the story compares, and the ids of the story's factors.
+
+    One statement reads all slices, so that they are of the same moment.
+    """
 
     slices: Mapping[Slice, Content]
     factor_ids: Mapping[str, int]
 
     @classmethod
     async def take(cls, engine: AsyncEngine) -> "Snapshot":
-        """Count and sum up all rows."""
+        """Read the counts and checksums of all rows."""
         async with engine.connect() as conn:
             slices = {
-                Slice(*key): Content(rows, sums) for *key, rows, sums in await conn.execute(_SLICES)
+                Slice(*key): Content(rows, checksum)
+                for *key, rows, checksum in await conn.execute(_SLICES)
             }
             ids = await conn.execute(_FACTOR_IDS, {"type_id": TYPE.id, "year": YEAR})
             return cls(slices, {row.classification: row.id for row in ids})
 
     def counts(self, modules: Iterable[int] | None = None) -> dict[str | None, int]:
-        """The entries in play by source; in these modules, or in all."""
-        within = None if modules is None else set(modules)
-        found: dict[str | None, int] = {source_name(source): 0 for source in SOURCES}
+        """Count the story's entries by source, in the given modules or in all."""
+        module_ids = None if modules is None else set(modules)
+        counts: dict[str | None, int] = {source_name(source): 0 for source in SOURCES}
         for slice_, content in self.slices.items():
-            if slice_.is_in_play and (within is None or slice_.module_id in within):
-                found[source_name(slice_.source)] += content.rows
-        return found
+            if slice_.is_in_play and (module_ids is None or slice_.module_id in module_ids):
+                counts[source_name(slice_.source)] += content.rows
+        return counts
 
     def changed(self, other: "Snapshot") -> set[Slice]:
-        """The slices that another snapshot has otherwise, or only one of the two has."""
+        """Return the slices that differ between the two snapshots, or are in only one of them."""
         return {
-            one
-            for one in self.slices.keys() | other.slices.keys()
-            if self.slices.get(one) != other.slices.get(one)
+            slice_
+            for slice_ in self.slices.keys() | other.slices.keys()
+            if self.slices.get(slice_) != other.slices.get(slice_)
         }
 
     def foreign(self) -> dict[str, Content]:
-        """What no upload of the story may touch, by why not."""
+        """Return the content that no upload of the story may touch, by the reason."""
         groups: dict[str, list[tuple[Slice, Content]]] = {}
         for slice_, content in self.slices.items():
             if slice_.foreign is not None:

@@ -1,4 +1,4 @@
-"""The story as it is played: each message sent over Kafka, its event read from Kafka, the tables compared in SQL."""
+"""Runs the story: sends each message over Kafka, reads its event, compares the tables in SQL."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +13,10 @@ from service.contract.events import PARKED, UploadParked
 from service.db.engine import create_engine
 from service.demo.author import Author
 from service.demo.client import Client, connected
-from service.demo.played import Played
-from service.demo.script import JOB_IDS, Scene, Script
+from service.demo.parts import Parts, Worker
+from service.demo.script import JOB_IDS, Script, Step
 from service.demo.snapshot import Snapshot
-from service.demo.stage import Stage, Worker
+from service.demo.step_result import StepResult
 from service.settings import KafkaSettings
 
 
@@ -25,70 +25,80 @@ class StoryBroken(RuntimeError):
 
 
 class Story:
-    """Plays the script on a stage; `start` and `end` are the tables before the first scene and after the last."""
+    """The steps to run, and the results of those that were run.
+
+    `start` and `end` are the tables before the first step and after the last one that was run.
+    """
 
     def __init__(
         self,
         client: Client,
         engine: AsyncEngine,
         worker: Worker,
-        scenes: list[Scene],
+        steps: list[Step],
         start: Snapshot,
     ) -> None:
-        self.scenes = scenes
+        self.steps = steps
         self.start = start
-        self.played: list[Played] = []
+        self.results: list[StepResult] = []
         self._client = client
         self._engine = engine
         self._worker = worker
 
     @property
     def end(self) -> Snapshot:
-        return self.played[-1].after if self.played else self.start
+        return self.results[-1].after if self.results else self.start
 
     @property
     def untouched(self) -> bool:
-        """Whether what is foreign to the uploads is to the byte what it was before the first of them."""
+        """Return True if no row that uploads must not touch has changed since the start."""
         return self.start.foreign() == self.end.foreign()
 
     @property
     def passed(self) -> bool:
-        return self.untouched and all(played.passed for played in self.played)
+        return self.untouched and all(result.passed for result in self.results)
 
-    async def play(self, scene: Scene) -> Played:
-        """Send a scene's message, and wait for its end. Raises `StoryBroken`."""
+    async def run_step(self, step: Step) -> StepResult:
+        """Send a step's message, wait for its event and take a snapshot. Raises `StoryBroken`."""
+        number = len(self.results) + 1
         started = perf_counter()
         try:
-            record = await self._client.submit(scene.message, lambda: self._worker.is_running)
+            record = await self._client.submit(step.message, lambda: self._worker.is_running)
         except TimeoutError:
-            number = len(self.played) + 1
-            raise StoryBroken(f"Step {number} got no event. {self._worker.last_words}") from None
+            raise StoryBroken(f"Step {number} got no event. {self._worker.state_and_log}") from None
         seconds = perf_counter() - started
         _refuse_parked(record)
-        first = None if scene.repeats is None else self.played[scene.repeats - 1]
-        topic = self._client.topic(scene.message)
-        after = await Snapshot.take(self._engine)
-        self.played.append(
-            Played(len(self.played) + 1, scene, self.end, after, topic, record, seconds, first)
+
+        result = StepResult(
+            number,
+            step,
+            before=self.end,
+            after=await Snapshot.take(self._engine),
+            topic=self._client.topic_of(step.message),
+            record=record,
+            seconds=seconds,
+            first=None if step.repeats is None else self.results[step.repeats - 1],
         )
-        return self.played[-1]
+        self.results.append(result)
+        return result
 
 
 def _refuse_parked(record: ConsumerRecord[Any, Any]) -> None:
+    """Raise `StoryBroken` if the event says that the job's message was parked."""
     if dict(record.headers).get("ce_type") == PARKED.encode():
         event = UploadParked.model_validate_json(record.value)
         raise StoryBroken(f"Job {event.job_id} was parked ({event.code}): {event.message}")
 
 
 @asynccontextmanager
-async def opened(stage: Stage) -> AsyncIterator[Story]:
-    """The story, ready to be played scene by scene."""
-    engine = create_engine(stage.database_url, pool_size=1)
+async def open_story(parts: Parts) -> AsyncIterator[Story]:
+    """Yield the story, connected to Kafka and PostgreSQL and ready to be run step by step."""
+    engine = create_engine(parts.database_url, pool_size=1)
     try:
-        async with connected(KafkaSettings(bootstrap_servers=stage.bootstrap_servers)) as client:
-            author = Author(stage.worker.storage, await _draw_job_ids(engine))
-            scenes = list(Script(stage.university, author).scenes())
-            yield Story(client, engine, stage.worker, scenes, await Snapshot.take(engine))
+        async with connected(KafkaSettings(bootstrap_servers=parts.bootstrap_servers)) as client:
+            author = Author(parts.worker.storage, await _draw_job_ids(engine))
+            steps = list(Script(parts.university, author).steps())
+            yield Story(client, engine, parts.worker, steps, await Snapshot.take(engine))
     finally:
         await engine.dispose()
 

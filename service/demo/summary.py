@@ -1,60 +1,60 @@
-"""The story as JSON, for programs: the same as the tables say, and every event whole."""
+"""The story as JSON, for programs: what the tables show to people, and every event in full."""
 
 from typing import Any
 
 import orjson
 
-from service.demo.played import Played
+from service.demo.step_result import StepResult
 from service.demo.story import Story
 from service.demo.university import TYPE, UNITS, YEAR
 
 
 def as_json(story: Story, seconds: float) -> bytes:
-    """Everything that was played, and whether all checks hold; `seconds` is how long it took, set-up aside."""
-    told = {
+    """Return all steps and their checks as JSON; `seconds` is how long they took without set-up."""
+    document = {
         "passed": story.passed,
         "seconds": round(seconds, 3),
         "university": {"units": len(UNITS), "years": [YEAR - 1, YEAR]},
         "about": {"year": YEAR, "data_entry_type": TYPE.name},
-        "steps": list(map(_step, story.played)),
-        "untouched": [_untouched(story, what) for what in story.start.foreign()],
+        "steps": [_step_as_dict(result) for result in story.results],
+        "untouched": [_untouched_as_dict(story, what) for what in story.start.foreign()],
     }
-    return orjson.dumps(told, option=orjson.OPT_INDENT_2)
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2)
 
 
-def _step(played: Played) -> dict[str, Any]:
-    scene, message = played.scene, played.scene.message
+def _step_as_dict(result: StepResult) -> dict[str, Any]:
+    step, message = result.step, result.step.message
     return {
-        "number": played.number,
-        "title": scene.title,
-        "text": scene.text,
-        "topic": played.topic,
+        "number": result.number,
+        "title": step.title,
+        "text": step.text,
+        "topic": result.topic,
         "job_id": message.job_id,
         "content": message.content,
-        "expected_outcome": scene.outcome,
-        "seconds": round(played.seconds, 3),
-        "sources": _counts(played),
-        "factors": {"before": len(played.before.factor_ids), "after": len(played.after.factor_ids)},
-        "event": orjson.Fragment(played.record.value),
-        "checks": [{"claim": check.claim, "holds": check.holds} for check in played.checks],
-        "passed": played.passed,
+        "expected_outcome": step.outcome,
+        "seconds": round(result.seconds, 3),
+        "sources": _counts_by_source(result),
+        "factors": {"before": len(result.before.factor_ids), "after": len(result.after.factor_ids)},
+        "event": orjson.Fragment(result.record.value),
+        "checks": [{"claim": check.claim, "holds": check.holds} for check in result.checks],
+        "passed": result.passed,
     }
 
 
-def _counts(played: Played) -> list[dict[str, Any]]:
-    after = played.after.counts()
+def _counts_by_source(result: StepResult) -> list[dict[str, Any]]:
+    after = result.after.counts()
     return [
         {"source": source, "before": before, "after": after[source]}
-        for source, before in played.before.counts().items()
+        for source, before in result.before.counts().items()
     ]
 
 
-def _untouched(story: Story, what: str) -> dict[str, Any]:
+def _untouched_as_dict(story: Story, what: str) -> dict[str, Any]:
     before, after = story.start.foreign()[what], story.end.foreign().get(what)
     return {
         "what": what,
         "rows": before.rows,
         "checksum_before": before.checksum,
-        "checksum_after": after and after.checksum,
+        "checksum_after": None if after is None else after.checksum,
         "same": before == after,
     }

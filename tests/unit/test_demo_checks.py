@@ -8,9 +8,9 @@ from aiokafka import ConsumerRecord
 
 from service.contract.events import FactorsLine, Rows, SourceLine, UploadCompleted
 from service.demo.author import Message
-from service.demo.played import Played
-from service.demo.script import Scene
+from service.demo.script import Step
 from service.demo.snapshot import Content, Slice, Snapshot
+from service.demo.step_result import StepResult
 from service.demo.university import TYPE, YEAR
 from service.domain.model import Outcome
 from service.domain.provider_types import DataEntrySource, ProviderType
@@ -48,52 +48,54 @@ EVENT = UploadCompleted(
 )
 
 
-def played(event: UploadCompleted = EVENT, after: Snapshot = AFTER, **more: Any) -> Played:
-    """A scene that replaced five rows of a module by eight."""
+def step_result(event: UploadCompleted = EVENT, after: Snapshot = AFTER, **more: Any) -> StepResult:
+    """A step that replaced five rows of a module by eight."""
     provider_type = ProviderType(event.provider_type)
-    scene = Scene("A file", "It replaces.", Message(provider_type, 9, b"{}", "8 rows"))
+    step = Step("A file", "It replaces.", Message(provider_type, 9, b"{}", "8 rows"))
     value = event.model_dump_json().encode()
     record: ConsumerRecord[Any, Any] = ConsumerRecord(
         "t", 0, 0, 0, 0, b"key", value, None, 0, 0, (("ce_id", b"1"),)
     )
-    return replace(Played(1, scene, BEFORE, after, "t", record, 0.1), **more)
+    return replace(StepResult(1, step, BEFORE, after, "t", record, 0.1), **more)
 
 
-def failed(scene: Played) -> list[str]:
-    return [check.claim for check in scene.checks if not check.holds]
+def failed(result: StepResult) -> list[str]:
+    return [check.claim for check in result.checks if not check.holds]
 
 
 def changed(slice_: Slice, content: Content) -> Snapshot:
     return Snapshot(dict(AFTER.slices) | {slice_: content}, AFTER.factor_ids)
 
 
-def test_a_scene_that_went_as_it_must_passes() -> None:
-    assert failed(played()) == []
+def test_a_step_that_went_as_it_must_passes() -> None:
+    assert failed(step_result()) == []
 
 
 def test_another_outcome_is_noticed() -> None:
     assert "succeeded, as it must be" in failed(
-        played(EVENT.model_copy(update={"outcome": Outcome.PARTIAL}))
+        step_result(EVENT.model_copy(update={"outcome": Outcome.PARTIAL}))
     )
 
 
 def test_a_typed_row_with_another_value_is_noticed() -> None:
-    assert failed(played(after=changed(TYPED, Content(3, "A")))) == ["nothing else moved"]
+    assert failed(step_result(after=changed(TYPED, Content(3, "A")))) == ["nothing else moved"]
 
 
 def test_a_row_of_a_unit_that_the_event_does_not_name_is_noticed() -> None:
-    assert failed(played(after=changed(ELSEWHERE, Content(7, "C")))) == ["nothing else moved"]
+    assert failed(step_result(after=changed(ELSEWHERE, Content(7, "C")))) == ["nothing else moved"]
 
 
 def test_a_count_of_the_event_that_is_not_the_tables_is_noticed() -> None:
-    assert failed(played(after=changed(UPLOADED, Content(9, "d")))) == ["event agrees with SQL"]
+    assert failed(step_result(after=changed(UPLOADED, Content(9, "d")))) == [
+        "event agrees with SQL"
+    ]
 
 
 def test_a_row_that_moved_under_a_rejected_job_is_noticed() -> None:
     rejected = EVENT.model_copy(
         update={"outcome": Outcome.REJECTED, "sources": [], "affected_modules": []}
     )
-    assert "no row moved" in failed(played(rejected))
+    assert "no row moved" in failed(step_result(rejected))
 
 
 def test_a_factor_that_lost_its_id_is_noticed() -> None:
@@ -106,11 +108,13 @@ def test_a_factor_that_lost_its_id_is_noticed() -> None:
             "affected_modules": [],
         }
     )
-    assert failed(played(event, Snapshot(BEFORE.slices, {"x": 1, "y": 3}))) == ["1 of 2 ids kept"]
+    assert failed(step_result(event, Snapshot(BEFORE.slices, {"x": 1, "y": 3}))) == [
+        "1 of 2 ids kept"
+    ]
 
 
 def test_an_event_that_differs_in_one_header_from_the_first_is_noticed() -> None:
-    first, again = played(), played(after=BEFORE)
+    first, again = step_result(), step_result(after=BEFORE)
     assert failed(replace(again, first=first)) == []
     other = replace(first.record, headers=(("ce_id", b"2"),))
     assert failed(replace(again, first=replace(first, record=other))) == [

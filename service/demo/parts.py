@@ -1,4 +1,4 @@
-"""The stage: an embedded PostgreSQL, an embedded broker, a small university and one real worker."""
+"""The running parts of the demo: PostgreSQL, a Kafka broker, a small university, a real worker."""
 
 import asyncio
 import http.client
@@ -20,12 +20,12 @@ from service.demo.server import Command, LocalServer
 from service.demo.university import University, seed
 from service.settings import PREFIX
 
-Working = Callable[[str], AbstractContextManager[None]]
-"""Shows what is being done, while its body runs."""
+ShowProgress = Callable[[str], AbstractContextManager[None]]
+"""Shows a text while the body of the context runs."""
 
 
 class Worker(LocalServer):
-    """`uploads serve` as our own child, with settings of its own; its storage root is in its home."""
+    """`uploads serve` as a child process with its own settings; its home holds the storage root."""
 
     name: ClassVar[str] = "worker"
     stop_signal = signal.SIGTERM
@@ -39,12 +39,12 @@ class Worker(LocalServer):
 
     @property
     def storage(self) -> Path:
-        """Where uploaded files lie."""
+        """The directory that uploaded files are in."""
         return self.home / "storage"
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a client needs too, as environment variables."""
+        """The settings that a client needs as well, as environment variables."""
         return {
             "UPLOADS_DATABASE__URL": self._database_url,
             "UPLOADS_KAFKA__BOOTSTRAP_SERVERS": self._bootstrap_servers,
@@ -52,8 +52,8 @@ class Worker(LocalServer):
         }
 
     @property
-    def last_words(self) -> str:
-        """Whether it still runs, and the end of its log."""
+    def state_and_log(self) -> str:
+        """Whether the worker still runs, and the end of its log: a text for error messages."""
         state = "The worker runs" if self.is_running else "The worker has ended"
         lines = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
         return f"{state}. The end of its log:\n{lines}"
@@ -65,9 +65,17 @@ class Worker(LocalServer):
         return [sys.executable, "-m", "service", "serve"]
 
     def _identity(self) -> dict[str, Any]:
-        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        probes = {"UPLOADS_HTTP__HOST": "127.0.0.1", "UPLOADS_HTTP__PORT": str(self._port)}
-        return {"env": others | self.settings | probes | {"TMPDIR": str(self.home)}}
+        # the settings of another installation must not reach the demo's worker
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(PREFIX)
+        }
+        environment |= self.settings
+        environment |= {
+            "UPLOADS_HTTP__HOST": "127.0.0.1",
+            "UPLOADS_HTTP__PORT": str(self._port),
+            "TMPDIR": str(self.home),
+        }
+        return {"env": environment}
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
@@ -81,8 +89,8 @@ class Worker(LocalServer):
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What the story needs of the running parts."""
+class Parts:
+    """The running parts, as far as the story needs to know them."""
 
     worker: Worker
     database_url: str
@@ -91,26 +99,26 @@ class Stage:
 
 
 @contextmanager
-def set_up(working: Working) -> Iterator[Stage]:
-    """Start everything, and stop and remove it at the end.
+def start_parts(show_progress: ShowProgress) -> Iterator[Parts]:
+    """Start all parts; stop and remove them at the end.
 
-    Raises `Unavailable` where a program is missing, `StartFailed` where a part does not start.
+    Raises `Unavailable` when a program is missing, `StartFailed` when a part does not start.
     """
     with ExitStack() as parts:
-        with working(f"PostgreSQL {version_of(find_binaries())}, embedded"):
+        with show_progress(f"PostgreSQL {version_of(find_binaries())}, embedded"):
             postgres = parts.enter_context(EmbeddedPostgres(fast=True))
-        with working("a Kafka broker, embedded (librdkafka's mock cluster)"):
+        with show_progress("a Kafka broker, embedded (librdkafka's mock cluster)"):
             broker = parts.enter_context(MockBroker())
-        with working("the schema, as `uploads migrate` makes it"):
+        with show_progress("the schema, as `uploads migrate` makes it"):
             asyncio.run(upgrade(postgres.url, report=lambda _: None))
-        with working("a small university, with rows of every source"):
-            university = asyncio.run(_found(postgres.url))
-        with working("a worker, as `uploads serve` runs it"):
+        with show_progress("a small university, with rows of every source"):
+            university = asyncio.run(_seed_university(postgres.url))
+        with show_progress("a worker, as `uploads serve` runs it"):
             worker = parts.enter_context(Worker(postgres.url, broker.bootstrap_servers))
-        yield Stage(worker, postgres.url, broker.bootstrap_servers, university)
+        yield Parts(worker, postgres.url, broker.bootstrap_servers, university)
 
 
-async def _found(database_url: str) -> University:
+async def _seed_university(database_url: str) -> University:
     engine = create_engine(database_url, pool_size=1)
     try:
         return await seed(engine)
