@@ -1,1 +1,1 @@
-"""The contract with other programs: messages in, events out, topics and header names."""
+"""The contract with other programs: job messages, events, topics and header names."""

@@ -1,7 +1,11 @@
-"""The wire, outbound: CloudEvents 1.0 in Kafka's binary mode, so the value is plain JSON."""
+"""Events: what they say, and how they become Kafka records.
+
+The records follow CloudEvents 1.0 in Kafka's binary mode: the attributes of an event are headers,
+and the value is plain JSON.
+"""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID, uuid4, uuid5
 
 from cloudevents.core.bindings.kafka import to_binary
@@ -18,6 +22,7 @@ PARKED = "uploads.job.parked"
 PROGRESS = "uploads.job.progress"
 
 _NAMESPACE = UUID("8f0f2c6e-5a0e-5c5e-9b1d-6d7c1f6a4a10")
+"""For the ids of completion events. Never change it: consumers drop repeats by their id."""
 
 
 class _Body(BaseModel):
@@ -25,7 +30,7 @@ class _Body(BaseModel):
 
 
 class Rows(_Body):
-    """`total == processed + skipped` where the outcome is succeeded or partial."""
+    """How many rows. `total == processed + skipped` if the outcome is succeeded or partial."""
 
     total: int
     processed: int
@@ -33,7 +38,7 @@ class Rows(_Body):
 
 
 class RowErrorLine(_Body):
-    """One skipped row; `row` counts data rows from 1. `message` is made of the code and the values."""
+    """One skipped row. `row` counts data rows from 1; `message` is made from code and values."""
 
     row: int
     column: str
@@ -43,7 +48,7 @@ class RowErrorLine(_Body):
 
 
 class ReasonLine(_Body):
-    """Why the whole job was rejected. `message` is made of the code and the values."""
+    """Why the whole job was rejected. `message` is made from the code and the values."""
 
     code: str
     message: str
@@ -51,7 +56,7 @@ class ReasonLine(_Body):
 
 
 class SourceLine(_Body):
-    """One source in the affected modules; `source` null is unknown origin."""
+    """The rows of one source in the affected modules. If `source` is null, it is unknown."""
 
     source: str | None
     deleted: int
@@ -60,7 +65,7 @@ class SourceLine(_Body):
 
 
 class FactorsLine(_Body):
-    """The factors of the job's type and year."""
+    """What a factors job did to the factors of its type and year."""
 
     inserted: int
     updated: int
@@ -69,7 +74,7 @@ class FactorsLine(_Body):
 
 
 class UploadCompleted(_Body):
-    """How a job ended. `row_errors` lists the first 100; the reject file has them all."""
+    """How a job ended. `row_errors` has the first 100; the reject file has all of them."""
 
     schema_version: Literal[1] = 1
     job_id: int
@@ -92,17 +97,16 @@ class UploadCompleted(_Body):
     @classmethod
     def of(
         cls, job: Job, result: Result, *, attempts: int, started_at: datetime, finished_at: datetime
-    ) -> Any:
+    ) -> Self:
         """The event of a job that ended with `result`."""
-        sources = [
-            SourceLine(
-                source=source_name(line.source),
-                deleted=line.deleted,
-                inserted=line.inserted,
-                remaining=line.remaining,
-            )
-            for line in result.sources
-        ]
+        reason = None
+        if result.reason is not None:
+            reason = ReasonLine.model_validate(result.reason)
+
+        factors = None
+        if result.factors is not None:
+            factors = FactorsLine.model_validate(result.factors)
+
         return cls(
             job_id=job.job_id,
             provider_type=job.provider_type.value,
@@ -115,10 +119,10 @@ class UploadCompleted(_Body):
                 skipped=result.rows_skipped,
             ),
             row_errors=[RowErrorLine.model_validate(error) for error in result.row_errors],
-            reason=result.reason and ReasonLine.model_validate(result.reason),
+            reason=reason,
             reject_file=result.reject_file,
-            sources=sources,
-            factors=result.factors and FactorsLine.model_validate(result.factors),
+            sources=_source_lines(result),
+            factors=factors,
             affected_modules=list(result.affected_modules),
             superseded_by=result.superseded_by,
             attempts=attempts,
@@ -127,8 +131,20 @@ class UploadCompleted(_Body):
         )
 
 
+def _source_lines(result: Result) -> list[SourceLine]:
+    return [
+        SourceLine(
+            source=source_name(counts.source),
+            deleted=counts.deleted,
+            inserted=counts.inserted,
+            remaining=counts.remaining,
+        )
+        for counts in result.sources
+    ]
+
+
 class UploadParked(_Body):
-    """A job went to the dead-letter topic; a replay may still complete it."""
+    """A job was parked in the dead-letter topic. A replay may still complete it."""
 
     schema_version: Literal[1] = 1
     job_id: int
@@ -141,7 +157,7 @@ class UploadParked(_Body):
 
 
 class UploadProgress(_Body):
-    """How far a job has come; at most one a second."""
+    """How far a job has come. A job sends at most one such event a second."""
 
     schema_version: Literal[1] = 1
     job_id: int
@@ -152,7 +168,10 @@ class UploadProgress(_Body):
 
 
 def progress_record(job: Job, progress: Any, *, topic: str, source: str) -> Record:
-    """A progress event; `progress` has `stage`, `rows_done`, `bytes_done` and `bytes_total`."""
+    """The Kafka record of a progress event.
+
+    `progress` needs the attributes `stage`, `rows_done`, `bytes_done` and `bytes_total`.
+    """
     body = UploadProgress(
         job_id=job.job_id,
         stage=progress.stage,
@@ -160,14 +179,19 @@ def progress_record(job: Job, progress: Any, *, topic: str, source: str) -> Reco
         bytes_done=progress.bytes_done,
         bytes_total=progress.bytes_total,
     )
-    now = datetime.now(UTC)
     return to_record(
-        body, topic=topic, event_type=PROGRESS, event_id=uuid4(), at=now, source=source, key=job.key
+        body,
+        topic=topic,
+        event_type=PROGRESS,
+        event_id=uuid4(),
+        at=datetime.now(UTC),
+        source=source,
+        key=job.key,
     )
 
 
 def completion_id(job_id: int) -> UUID:
-    """The id of a job's completion event, the same for every repeat of it."""
+    """The id of a job's completion event: always the same, so consumers can drop repeats."""
     return uuid5(_NAMESPACE, str(job_id))
 
 
@@ -181,7 +205,10 @@ def to_record(
     source: str,
     key: str,
 ) -> Record:
-    """The Kafka record of an event: attributes in `ce_` headers, the body as JSON in the value."""
+    """The Kafka record of an event: its attributes in `ce_` headers, the body as JSON in the value.
+
+    `event_type` is one of the types above, `at` the event's time, `source` its CloudEvents source.
+    """
     attributes = {
         "specversion": "1.0",
         "id": str(event_id),

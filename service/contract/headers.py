@@ -10,7 +10,7 @@ the other attributes of an event, each as `ce_` and the attribute's name.
 DLQ_PREFIX = "dlq-"
 """Every header that this service adds to a dead letter begins with this.
 
-The headers without it came with the original record, and go back with a replay.
+All other headers came with the original record, and a replay sends them again.
 """
 
 DLQ_SCHEMA_VERSION = f"{DLQ_PREFIX}schema-version"
@@ -33,7 +33,7 @@ DLQ_LAST_FAILURE = f"{DLQ_PREFIX}last-failure"
 DLQ_SERVICE_VERSION = f"{DLQ_PREFIX}service-version"
 
 DLQ_REPLAY_OF = f"{DLQ_PREFIX}replay-of"
-"""The id of the dead letter that a record is a replay of; also on the record that a replay sends."""
+"""The id of the dead letter that was replayed. A replayed record has this header too."""
 
 DLQ_REPLAY_COUNT = f"{DLQ_PREFIX}replay-count"
-"""How often the upload was replayed by then; also on the record that a replay sends."""
+"""How many replays the upload has behind it. A replayed record has this header too."""

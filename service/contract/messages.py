@@ -1,4 +1,7 @@
-"""The wire, inbound: one message class per kind of upload, and the one way from bytes to a `Job`."""
+"""Job messages: one class for each provider type, and `parse_job`, which makes a `Job` of one.
+
+Nothing else reads the value of a job message, so all checks of a message are here.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,10 +26,11 @@ from service.domain.model import MAX_JOB_ID, FileRef, Job, OnRowError, ReplaceSc
 from service.domain.provider_types import ProviderType
 
 MAX_MESSAGE_BYTES = 2**20
-"""The largest job message, inline rows included; more belongs in a file."""
+"""The largest job message, with its inline rows. Larger uploads must be sent as a file."""
 
 JobId = Annotated[int, Field(strict=True, ge=1, le=MAX_JOB_ID, examples=[8123])]
-Id = Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)]
+DatabaseId = Annotated[int, Field(strict=True, ge=1, le=2**63 - 1)]
+"""An id of the application's tables, as a PostgreSQL `bigint` can hold it."""
 
 
 class FileClaim(BaseModel):
@@ -45,11 +49,12 @@ class FileClaim(BaseModel):
     )
 
     def to_domain(self) -> FileRef:
+        """The same claim check as a domain type."""
         return FileRef(self.url, self.size, self.sha256, self.content_encoding, self.expires_at)
 
 
 class UploadJob(BaseModel):
-    """What every job message says. Unknown fields are ignored."""
+    """The fields of every job message. Unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -68,13 +73,16 @@ class UploadJob(BaseModel):
     based_on: JobId | None = Field(
         None, description="Apply only if no job above this one has replaced any of the same scope."
     )
-    submitted_by: Id | None = Field(None, description="The user's id.")
+    submitted_by: DatabaseId | None = Field(None, description="The user's id.")
     submitted_at: datetime | None = None
 
     def to_domain(self, provider_type: ProviderType) -> Job:
         """The job that this message asks for. Raises `UnknownType`."""
-        find = factor_type if provider_type.uploads_factors else entry_type
-        type_id = find(self.data_entry_type).id
+        if provider_type.uploads_factors:
+            type_id = factor_type(self.data_entry_type).id
+        else:
+            type_id = entry_type(self.data_entry_type).id
+
         return Job(
             job_id=self.job_id,
             provider_type=provider_type,
@@ -84,31 +92,37 @@ class UploadJob(BaseModel):
             on_row_error=self.on_row_error,
             based_on=self.based_on,
             submitted_by=self.submitted_by,
-            **self._particulars(),
+            **self._specific_fields(),
         )
 
-    def _particulars(self) -> dict[str, Any]:
-        """The `Job` fields that only some kinds of message have."""
+    def _specific_fields(self) -> dict[str, Any]:
+        """The fields of `Job` that only some messages have. Each subclass adds its own."""
         return {}
 
     def _fingerprint(self, provider_type: ProviderType, type_id: int) -> str:
-        """What makes two messages the same upload: all that they ask for, however it was written."""
-        asked = self.model_dump(mode="json", exclude={"submitted_at"})
-        canonical = asked | {"data_entry_type": type_id, "provider_type": provider_type.value}
+        """A sha256 of everything that the message asks for.
+
+        It does not depend on how the message is written: the order of its fields, the type's name
+        or number, and defaults that are left out make no difference. Nor does `submitted_at`.
+        """
+        request = self.model_dump(mode="json", exclude={"submitted_at"})
+        canonical = request | {"data_entry_type": type_id, "provider_type": provider_type.value}
         return sha256(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-class _File(UploadJob):
+class _WithFile(UploadJob):
     file: FileClaim
 
-    def _particulars(self) -> dict[str, Any]:
-        return super()._particulars() | {"file": self.file.to_domain()}
+    def _specific_fields(self) -> dict[str, Any]:
+        return super()._specific_fields() | {"file": self.file.to_domain()}
 
 
-class _RowsOrFile(UploadJob):
+class _WithRowsOrFile(UploadJob):
     rows: list[dict[str, Any]] | None = Field(
         None,
-        description="Objects with the type's columns; values as text or JSON numbers, null is absent.",
+        description=(
+            "Objects with the type's columns; values as text or JSON numbers, null is absent."
+        ),
     )
     file: FileClaim | None = None
 
@@ -118,38 +132,47 @@ class _RowsOrFile(UploadJob):
             raise ValueError("give exactly one of `rows` and `file`")
         return self
 
-    def _particulars(self) -> dict[str, Any]:
+    def _specific_fields(self) -> dict[str, Any]:
         content = {
             "rows": None if self.rows is None else tuple(self.rows),
-            "file": self.file and self.file.to_domain(),
+            "file": None if self.file is None else self.file.to_domain(),
         }
-        return super()._particulars() | content
+        return super()._specific_fields() | content
 
 
-class _PerYear(UploadJob):
+class _WithReplaceScope(UploadJob):
     replace_scope: ReplaceScope = Field(
         ReplaceScope.AFFECTED,
-        description="`affected` replaces in the units that have a valid row; `year` empties the others too.",
+        description=(
+            "`affected` replaces in the units that have a valid row; `year` empties the others too."
+        ),
     )
 
-    def _particulars(self) -> dict[str, Any]:
-        return super()._particulars() | {"replace_scope": self.replace_scope}
+    def _specific_fields(self) -> dict[str, Any]:
+        return super()._specific_fields() | {"replace_scope": self.replace_scope}
 
 
-class _UnitSpecific(UploadJob):
-    carbon_report_module_id: Id = Field(description="The module that receives the rows.")
+class _WithModule(UploadJob):
+    carbon_report_module_id: DatabaseId = Field(description="The module that receives the rows.")
 
-    def _particulars(self) -> dict[str, Any]:
-        return super()._particulars() | {"carbon_report_module_id": self.carbon_report_module_id}
+    def _specific_fields(self) -> dict[str, Any]:
+        module = {"carbon_report_module_id": self.carbon_report_module_id}
+        return super()._specific_fields() | module
 
 
 def _message_model(provider_type: ProviderType) -> type[UploadJob]:
-    """The message that the topic of a provider type carries, by what the table says of it."""
-    bases: list[type[UploadJob]] = [_RowsOrFile if provider_type.may_carry_rows else _File]
+    """Build the message class of a provider type from its entry in the table of provider types."""
+    bases: list[type[UploadJob]] = []
+    if provider_type.may_carry_rows:
+        bases.append(_WithRowsOrFile)
+    else:
+        bases.append(_WithFile)
     if provider_type.has_replace_scope:
-        bases.append(_PerYear)
+        bases.append(_WithReplaceScope)
     if provider_type.is_unit_specific:
-        bases.append(_UnitSpecific)
+        bases.append(_WithModule)
+
+    # This name is the title of the message's JSON Schema: `CsvModulePerYearJob`.
     name = "".join(part.capitalize() for part in provider_type.split("-")) + "Job"
     return create_model(name, __base__=tuple(bases), __doc__=provider_type.meaning)
 
@@ -157,27 +180,28 @@ def _message_model(provider_type: ProviderType) -> type[UploadJob]:
 MESSAGES: Mapping[ProviderType, type[UploadJob]] = {
     provider_type: _message_model(provider_type) for provider_type in ProviderType
 }
-"""The message that each topic carries."""
+"""The message class of each provider type."""
 
 
 def parse_job(provider_type: ProviderType, value: bytes | None) -> Job:
-    """The job in a record's value.
+    """Make the job of a record's value.
 
-    Raises `Tombstone`, `TooLarge`, `NotJson`, `SchemaViolation` (naming each field and what was expected, but no
-    value) or `UnknownType`.
+    Raises `Tombstone`, `TooLarge`, `NotJson`, `UnknownType` or `SchemaViolation`. The last one
+    names each wrong field and what was expected. It never quotes a value, because a message may
+    hold personal data.
     """
     if value is None:
         raise Tombstone
     if len(value) > MAX_MESSAGE_BYTES:
         raise TooLarge("message", size=len(value), most=MAX_MESSAGE_BYTES)
     try:
-        message = MESSAGES[provider_type].model_validate(_loads(value))
+        message = MESSAGES[provider_type].model_validate(_parse_object(value))
     except ValidationError as error:
         raise SchemaViolation("fields", problems=_problems_of(error)) from None
     return message.to_domain(provider_type)
 
 
-def _loads(value: bytes) -> dict[str, Any]:
+def _parse_object(value: bytes) -> dict[str, Any]:
     try:
         loaded = orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -188,18 +212,27 @@ def _loads(value: bytes) -> dict[str, Any]:
 
 
 def _problems_of(error: ValidationError) -> list[str]:
-    """Each field that is wrong and what was expected, without the value that was found."""
-    return [
-        f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}"
-        for problem in error.errors()
-    ]
+    """Each wrong field and what was expected: `file.size: Input should be a valid integer`."""
+    problems = []
+    for problem in error.errors():
+        field = ".".join(map(str, problem["loc"]))
+        problems.append(f"{field or 'message'}: {problem['msg']}")
+    return problems
 
 
 def job_id_of(value: bytes | None) -> int | None:
-    """The job id in a message that is otherwise wrong, so that whoever waits for it can be told; None without one."""
+    """The job id in a message that `parse_job` refuses; None if the message has no valid one.
+
+    With this id the parked event reaches the program that waits for the job.
+    """
     try:
-        job_id = _loads(value or b"").get("job_id")
+        job_id = _parse_object(value or b"").get("job_id")
     except Poison:
         return None
-    is_id = isinstance(job_id, int) and not isinstance(job_id, bool) and 1 <= job_id <= MAX_JOB_ID
-    return job_id if is_id else None
+
+    # In Python `True` is an integer too, but in JSON it is not.
+    if not isinstance(job_id, int) or isinstance(job_id, bool):
+        return None
+    if not 1 <= job_id <= MAX_JOB_ID:
+        return None
+    return job_id
