@@ -1,6 +1,7 @@
-"""Named points at which a test can kill this process; nothing happens unless one is armed.
+"""Crash points: places in the code at which a test can kill this process.
 
-`UPLOADS_CRASH_AT=after_commit` kills at the first pass, `after_commit:3` at the third.
+`UPLOADS_CRASH_AT=after_commit` kills the process when it first passes `after_commit`, and
+`after_commit:3` when it passes for the third time. Without this variable nothing happens.
 """
 
 import os
@@ -22,14 +23,16 @@ POINTS = (
     "after_offset_commit",
     "after_dead_letter_ack",
 )
-"""In the order in which a job passes them; the last one is a dead letter's."""
+"""The crash points in the order in which a job passes them. Only a parked job passes the last."""
 
 REPLAY_POINTS = ("after_replay_claim", "after_replay_ack")
-"""Those of an operator's command that sends a dead letter, in order."""
+"""The crash points of an operator's command that sends a dead letter, in order."""
 
 
 @dataclass(slots=True)
 class _Armed:
+    """The armed point, and how many passes are left until the process is killed."""
+
     name: str | None = None
     passes: int = 1
 
@@ -38,18 +41,25 @@ _armed = _Armed()
 
 
 def arm(spec: str | None) -> None:
-    """Arm one point, `name` or `name:pass`; None disarms. Raises `ValueError` where there is no such point."""
+    """Arm one point: `name`, or `name:pass` for a later pass. None or "" arms no point.
+
+    Raises `ValueError` if there is no such point, or if the pass is not a number.
+    """
     name, _, passes = (spec or "").partition(":")
     points = POINTS + REPLAY_POINTS
     if name and name not in points:
         raise ValueError(f"no crash point {name!r}; there are {', '.join(points)}")
-    _armed.name, _armed.passes = name or None, int(passes or 1)
+
+    _armed.name = name or None
+    _armed.passes = int(passes or 1)
 
 
 def point(name: str) -> None:
-    """Pass a point; where it is armed, this is the process's last act."""
+    """Pass a point. If it is armed and this is its last pass, the process is killed here."""
     if _armed.name != name:
         return
+
     _armed.passes -= 1
     if _armed.passes == 0:
+        # SIGKILL, because a real crash runs no `finally` and no exit handler either.
         os.kill(os.getpid(), signal.SIGKILL)

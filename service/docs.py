@@ -1,6 +1,7 @@
-"""The pages that are rendered from the code, so that they cannot say anything else than it does.
+"""The files that are generated from the code: the catalogue, the settings and the JSON Schemas.
 
-`python -m service.docs` (or `make docs`) writes them; a test compares them with what would be written.
+`python -m service.docs` (or `make docs`) writes them. A test fails if a file differs from what this
+module would write, so the files always agree with the code.
 """
 
 from collections.abc import Iterator
@@ -22,22 +23,23 @@ EXAMPLES = {
     "UPLOADS_KAFKA__BOOTSTRAP_SERVERS": "localhost:9092",
     "UPLOADS_STORAGE__ROOT": "file:///srv/uploads",
 }
-"""What `.env.example` says for the settings that have no default."""
+"""The values in `.env.example` of the settings that have no default."""
 
 
 def rendered() -> dict[str, str]:
-    """Every generated file, by its path from the project's root."""
+    """The content of every generated file, by its path below the project's root."""
     files = {
         "docs/catalogue.md": page(),
         "docs/settings.md": settings_page(),
         ".env.example": env_example(),
     }
-    for name, model in _messages():
-        files[f"docs/contract/{name}.schema.json"] = _schema(model)
+    for name, model in _contract_models():
+        files[f"docs/contract/{name}.schema.json"] = _json_schema(model)
     return files
 
 
-def _messages() -> Iterator[tuple[str, type[BaseModel]]]:
+def _contract_models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """The name and the class of every message and event."""
     for provider_type, message in MESSAGES.items():
         yield provider_type.value, message
     yield "completed", UploadCompleted
@@ -45,64 +47,74 @@ def _messages() -> Iterator[tuple[str, type[BaseModel]]]:
     yield "progress", UploadProgress
 
 
-def _schema(model: type[BaseModel]) -> str:
+def _json_schema(model: type[BaseModel]) -> str:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema()
     return orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
 
 
 def settings_page() -> str:
-    """The settings as a page, a table a group."""
+    """The page docs/settings.md: a table for each group of settings."""
     lines = [
         "# Settings",
         "",
-        "Read from the environment, and from `.env` in the working directory, when a command starts. A wrong one is",
-        "refused then, with its name and what was expected. `uploads migrate` and `uploads check` need the database's",
-        "URL alone, `uploads watch` the bootstrap servers.",
+        "A command reads its settings when it starts: from the environment, and from `.env` in the",
+        "working directory. If one is wrong, the command ends with its name and what was expected.",
+        "`uploads migrate` and `uploads check` need only the database's URL, `uploads watch` only",
+        "the bootstrap servers.",
         "",
     ]
-    for title, said, fields in _groups():
-        lines += [f"## {title}", "", said, "", "| variable | default | meaning |", "|---|---|---|"]
-        lines += [
-            f"| `{name}` | {_default(field)} | {field.description} |" for name, field in fields
-        ]
+    for title, description, fields in _setting_groups():
+        lines += [f"## {title}", "", description, ""]
+        lines += ["| variable | default | meaning |", "|---|---|---|"]
+        for name, field in fields:
+            lines.append(f"| `{name}` | {_default_cell(field)} | {field.description} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def env_example() -> str:
-    """Every variable with its default, those without one filled in."""
+    """The file `.env.example`: every variable with its default, or an example if it has none."""
     lines = [
-        "# Settings of carbon-uploads; docs/settings.md says more. Those commented out have their default.",
+        "# The settings of carbon-uploads; docs/settings.md says more.",
+        "# A variable that is commented out has its default.",
         "",
     ]
-    for title, _, fields in _groups():
+    for title, _, fields in _setting_groups():
         lines.append(f"# {title}")
         for name, field in fields:
             lines.append(f"# {field.description}")
-            lines.append(
-                f"{name}={EXAMPLES[name]}" if name in EXAMPLES else f"#{name}={_plain(field)}"
-            )
+            if name in EXAMPLES:
+                lines.append(f"{name}={EXAMPLES[name]}")
+            else:
+                lines.append(f"#{name}={_default_text(field)}")
         lines.append("")
     return "\n".join(lines)
 
 
-def _groups() -> Iterator[tuple[str, str, list[tuple[str, FieldInfo]]]]:
-    alone = []
+def _setting_groups() -> Iterator[tuple[str, str, list[tuple[str, FieldInfo]]]]:
+    """Each group's title, description and fields; a field comes with its environment variable.
+
+    The settings that are in no group come last.
+    """
+    ungrouped = []
     for name, field in Settings.model_fields.items():
         group = field.annotation
         if isinstance(group, type) and issubclass(group, BaseModel):
-            fields = [(variable((name, leaf)), info) for leaf, info in group.model_fields.items()]
+            fields = [(variable((name, inner)), info) for inner, info in group.model_fields.items()]
             yield name.capitalize(), group.__doc__ or "", fields
         else:
-            alone.append((variable((name,)), field))
-    yield "Process", "The worker as a whole.", alone
+            ungrouped.append((variable((name,)), field))
+    yield "Process", "The worker as a whole.", ungrouped
 
 
-def _default(field: FieldInfo) -> str:
-    return "**required**" if field.is_required() else f"`{_plain(field) or 'none'}`"
+def _default_cell(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    return f"`{_default_text(field) or 'none'}`"
 
 
-def _plain(field: FieldInfo) -> str:
+def _default_text(field: FieldInfo) -> str:
+    """The default as it is written in an environment file; empty if there is none."""
     default: Any = field.default
     if default is None or default is PydanticUndefined or default == ():
         return ""
@@ -110,7 +122,7 @@ def _plain(field: FieldInfo) -> str:
 
 
 def main() -> None:
-    """Write all generated files below the working directory."""
+    """Write all generated files; the working directory must be the project's root."""
     for path, content in rendered().items():
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
