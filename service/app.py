@@ -40,20 +40,27 @@ from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+HANDLERS = (per_year, unit_specific, external, factors)
+"""The modules that subscribe to job topics."""
+
 START_PAUSE = 2.0
 """Seconds between two tries to reach PostgreSQL or Kafka at start."""
 
 LAST_COMMITS = 1.0
-"""Seconds that commits of offsets under way have at the end; without, an event would be published once more."""
+"""Seconds for the pending commits of offsets at the end. Without them, an event is sent again."""
+
+
+class WorkerGaveUp(RuntimeError):
+    """The worker ended by itself, and its log says why. Its records come again after a restart."""
 
 
 def build_app(settings: Settings) -> "App":
-    """Build a worker from its settings; nothing connects before `run`."""
+    """Build a worker from its settings. Nothing connects before `run`."""
     return App(settings)
 
 
 def engine_of(settings: Settings) -> AsyncEngine:
-    """The engine of a worker: a lock is waited for within its bound, an abandoned transaction ends."""
+    """Create the engine. It bounds the wait for a lock, and ends an abandoned transaction."""
     database = settings.database
     return create_engine(
         database.url.get_secret_value(),
@@ -66,7 +73,7 @@ def engine_of(settings: Settings) -> AsyncEngine:
 
 
 class App:
-    """One worker: consumers, producer, sweeper and the HTTP port."""
+    """One worker: its consumers, its producer, its sweeper and its HTTP port."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -78,98 +85,106 @@ class App:
         self.broker = consumer_broker(
             settings.kafka, registry, grace=settings.shutdown_grace, on_escape=self._give_up
         )
-        self.escaped: BaseException | None = None
-        self._stop = asyncio.Event()
-        self.subscriptions = Subscriptions(
-            self.broker, self._dispatcher(), self.topics, settings.kafka, settings.limits
-        )
-        for handlers in (per_year, unit_specific, external, factors):
-            handlers.register(self.subscriptions)
-        topic_consumers = {
-            topic_consumer.topic: topic_consumer
-            for topic_consumer in self.subscriptions.topic_consumers.values()
-        }
-        self.stall_detector = stall_detector = StallDetector(self.broker, topic_consumers)
-        self.health = Health(
-            self.engine,
-            self.breaker,
-            stall_detector.consuming,
-            stall_detector.broker_answers,
-            stall_detector.assigned,
-        )
-        status = Status(self.engine, self.breaker, topic_consumers, stall_detector)
+        self.subscriptions = self._subscribe()
+        consumers = {one.topic: one for one in self.subscriptions.topic_consumers.values()}
+        self.stall_detector = StallDetector(self.broker, consumers)
+        self.health = Health(self.engine, self.breaker, self.stall_detector)
+        status = Status(self.engine, self.breaker, consumers, self.stall_detector)
         routes = [*self.health.routes(), *status.routes(), ("/metrics", make_asgi_app(registry))]
-        self._http = HttpServer(
-            AsgiFastStream(self.broker, asgi_routes=routes, logger=None), settings
+        asgi = AsgiFastStream(self.broker, asgi_routes=routes, logger=None)
+        self._http = HttpServer(asgi, settings.http)
+        self._stop = asyncio.Event()
+        self._gave_up_for: BaseException | None = None
+
+    def _subscribe(self) -> Subscriptions:
+        subscriptions = Subscriptions(
+            self.broker,
+            self._dispatcher(),
+            self.topics,
+            self.settings.kafka,
+            self.settings.limits,
         )
+        for module in HANDLERS:
+            module.register(subscriptions)
+        subscriptions.require_all()
+        return subscriptions
 
     def _dispatcher(self) -> Dispatcher:
         settings, topics = self.settings, self.topics
+        store = FileStore.of(settings.storage)
         processor = JobProcessor(
             engine=self.engine,
-            dependencies=PrepareDependencies(
-                self.engine, FileStore.of(settings.storage), settings.limits
-            ),
+            dependencies=PrepareDependencies(self.engine, store, settings.limits),
             publish=self.producer.publish,
             outbox=EventRoute(topics.completed, settings.announce.event_source),
             progress_topic=topics.progress,
             progress_interval=settings.announce.progress_interval,
             job_timeout=settings.limits.job_seconds,
         )
-        return Dispatcher(
-            processor, topics, self.breaker, Guard(self.engine, settings.retry), settings.retry
-        )
+        guard = Guard(self.engine, settings.retry)
+        return Dispatcher(processor, topics, self.breaker, guard, settings.retry)
 
     @property
     def http_port(self) -> int:
-        """The port that the probes are answered on, once the worker runs."""
+        """The port of the probes, once the worker runs."""
         return self._http.port
 
     def stop(self) -> None:
         """Let the job in hand end within the grace, then let `run` return."""
         self._stop.set()
 
-    def _stalled(self, topic: str) -> None:
-        self._give_up(RuntimeError(f"the consumer of {topic} has stopped for good"))
+    async def run(self) -> None:
+        """Work until told to stop. Raises `WorkerGaveUp` if the worker ended by itself."""
+        log.info("starting", version=__version__, prefix=self.topics.prefix)
+        await self._work_until_stopped()
+        if self._gave_up_for is not None:
+            raise WorkerGaveUp from self._gave_up_for
 
     def _give_up(self, error: BaseException) -> None:
-        log.critical("giving_up", exception=type(error).__name__, frames=stack_frames(error))
-        self.escaped = error
+        """Stop because of an error that only a restart can mend. Its stack is logged here, once."""
+        log.critical(
+            "giving_up",
+            exception=type(error).__name__,
+            reason=str(error) if isinstance(error, WorkerGaveUp) else None,
+            stack=stack_frames(error),
+        )
+        self._gave_up_for = error
         self.stop()
 
-    async def run(self) -> None:
-        """Work until told to stop. Raises `RuntimeError` where it gave up by itself: only a restart helps."""
-        await self._work()
-        if self.escaped is not None:
-            raise RuntimeError(
-                "the worker gave up; what it had in hand comes again after a restart"
-            ) from self.escaped
+    def _give_up_on_stall(self, topic: str) -> None:
+        self._give_up(WorkerGaveUp(f"the consumer of {topic} has stopped for good"))
 
-    async def _work(self) -> None:
-        stop = self._stop
-        async with self._http.serving(), self._connected(stop):
-            if stop.is_set():
+    async def _work_until_stopped(self) -> None:
+        async with self._http.serving(), self._connected():
+            if self._stop.is_set():
                 return
             patience = 2 * self.settings.kafka.session_timeout
-            sweeper = asyncio.create_task(self._sweep_for_ever(), name="sweeper")
-            watch = asyncio.create_task(
-                self.stall_detector.watch(self._stalled, patience=patience), name="vigil"
-            )
-            log.info(
-                "started", version=__version__, prefix=self.topics.prefix, http_port=self.http_port
-            )
-            await stop.wait()
-            self.health.stopping = True
-            sweeper.cancel()
-            watch.cancel()
-            for topic_consumer in self.subscriptions.topic_consumers.values():
-                topic_consumer.stop_waiting()
-            log.info("draining", grace_seconds=self.settings.shutdown_grace)
+            watch = self.stall_detector.watch(self._give_up_on_stall, patience=patience)
+            background = [
+                asyncio.create_task(self._sweep_forever(), name="sweeper"),
+                asyncio.create_task(watch, name="stall detector"),
+            ]
+            log.info("started", http_port=self.http_port)
+            await self._stop.wait()
+            self._drain(background)
+
+    def _drain(self, background: list[asyncio.Task[None]]) -> None:
+        """Turn unready, end what runs beside the jobs, and let no job wait for its next try."""
+        self.health.stopping = True
+        for task in background:
+            task.cancel()
+        self.subscriptions.stop_waiting()
+        in_flight = [one.in_flight for one in self.subscriptions.topic_consumers.values()]
+        log.info(
+            "draining",
+            grace_seconds=self.settings.shutdown_grace,
+            job_ids=[record.context.job_id for record in in_flight if record is not None],
+        )
 
     @contextlib.asynccontextmanager
-    async def _connected(self, stop: asyncio.Event) -> AsyncIterator[None]:
+    async def _connected(self) -> AsyncIterator[None]:
         try:
-            await _unless(stop, self._start())
+            await _run_unless(self._stop, self._connect())
             yield
         finally:
             await self.subscriptions.wait_until_finished(LAST_COMMITS)
@@ -178,14 +193,14 @@ class App:
             await self.engine.dispose()
             log.info("stopped")
 
-    async def _start(self) -> None:
-        """Wait for PostgreSQL and for Kafka, then consume."""
-        # twice the longest job: another worker on this machine may still be at work on a younger one
-        abandoned = await asyncio.to_thread(
-            clear_abandoned_spools, 2 * self.settings.limits.job_seconds
-        )
-        if abandoned:
-            log.info("spools_cleared", folders=abandoned)
+    async def _connect(self) -> None:
+        """Wait for PostgreSQL and for Kafka, then begin to consume."""
+        # Another worker on this machine may be at work on a spool. After twice the longest job it
+        # is not.
+        abandoned_after = 2 * self.settings.limits.job_seconds
+        cleared = await asyncio.to_thread(clear_abandoned_spools, abandoned_after)
+        if cleared:
+            log.info("spools_cleared", folders=cleared)
         await self._wait_for_database()
         await wait_for_broker(self.settings.kafka, self.topics, every=START_PAUSE)
         await self.producer.start()
@@ -198,22 +213,21 @@ class App:
                 async with self.engine.connect() as conn:
                     await conn.execute(text("SELECT 1"))
             except (SQLAlchemyError, OSError) as error:
-                log.warning(
-                    "waiting_for_postgresql", reason=type(error.__cause__ or error).__name__
-                )
+                reason = type(error.__cause__ or error).__name__
+                log.warning("waiting_for_postgresql", reason=reason)
                 await asyncio.sleep(START_PAUSE)
             else:
                 return
 
-    async def _sweep_for_ever(self) -> None:
+    async def _sweep_forever(self) -> None:
+        """Announce, now and then, the jobs whose worker died before it could."""
         announce = self.settings.announce
         after = timedelta(seconds=announce.sweep_after)
+        publish, topic = self.producer.publish, self.topics.completed
         while True:
             await asyncio.sleep(announce.sweep_interval)
             try:
-                swept = await announce_forgotten(
-                    self.engine, self.producer.publish, topic=self.topics.completed, after=after
-                )
+                swept = await announce_forgotten(self.engine, publish, topic=topic, after=after)
             except (SQLAlchemyError, OSError, KafkaError, Transient, Environment) as error:
                 known = classify_failure(error)
                 log.warning("sweep_failed", code=known and known.code, reason=type(error).__name__)
@@ -222,8 +236,8 @@ class App:
                     log.warning("swept", jobs=swept)
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, or give it up when the process is told to stop first."""
+async def _run_unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end, or cancel it when `stop` is set first. Raises what the work raises."""
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,1 +1,1 @@
-"""The HTTP side: health, status and metrics."""
+"""The HTTP side of a worker: health, status and metrics."""

@@ -1,7 +1,7 @@
-"""Whether this worker is well, for the platform that keeps it running and for the people who look."""
+"""Whether this worker is well: for the platform that restarts it, and for the people who look."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -11,55 +11,63 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.db.migrate import current_revision, head_revision
 from service.handlers.breaker import Breaker
+from service.handlers.stall_detector import StallDetector
 
 CHECK_SECONDS = 3.0
 
-_STARTING = "the first connection to PostgreSQL and Kafka is still to be made"
+_STARTING = {"starting": "the first connection to PostgreSQL and Kafka is still to be made"}
 
 Check = Callable[[], Awaitable[str | None]]
-"""Asks one question; None where all is well, else what is wrong, in words."""
+"""Asks one question. None if all is well, else what is wrong, in words."""
 
 Route = tuple[str, Callable[..., Awaitable[None]]]
 
 
 @dataclass(slots=True)
 class Health:
-    """Answers the probes. Kafka or PostgreSQL being away makes a worker unready, never dead."""
+    """Answers the probes. A worker without Kafka or PostgreSQL is not ready, but it is alive.
+
+    Each answer maps the name of a failed check to what is wrong; it is empty if all is well.
+    """
 
     engine: AsyncEngine
     breaker: Breaker
-    consuming: Check
-    broker_answers: Check
-    assigned: Check
+    stall_detector: StallDetector
     started: bool = False
     stopping: bool = False
     _revision: str = field(default_factory=head_revision)
 
     async def live(self) -> dict[str, str]:
-        """What only a restart can mend: that this answers at all shows that the event loop ticks."""
-        return await self._ask(
-            {"consuming": self.consuming} if self.started and not self.stopping else {}
-        )
+        """Check what only a restart can mend. That this answers shows that the event loop runs."""
+        if not self.started or self.stopping:
+            return {}
+        return await _failed_checks({"consuming": self.stall_detector.consuming})
 
     async def ready(self) -> dict[str, str]:
-        """What keeps jobs from being done now."""
+        """Check everything that a job needs."""
         if self.stopping:
             return {"stopping": "the worker is draining"}
         if not self.started:
-            return {"starting": _STARTING}
-        checks = {
-            "database": self._database,
-            "broker": self.broker_answers,
-            "partitions": self.assigned,
-        }
-        return await self._ask(checks | {"breaker": self._breaker})
+            return _STARTING
+        return await _failed_checks(
+            {
+                "database": self._database,
+                "broker": self.stall_detector.broker_answers,
+                "partitions": self.stall_detector.assigned,
+                "breaker": self._breaker,
+            }
+        )
 
     async def startup(self) -> dict[str, str]:
-        """Whether PostgreSQL and Kafka have been reached once; a probe with patience keeps the others quiet."""
-        return {} if self.started else {"starting": _STARTING}
+        """Check that PostgreSQL and Kafka were reached once; until then the other probes wait."""
+        if self.started:
+            return {}
+        return _STARTING
 
     def routes(self) -> list[Route]:
-        """The probes as ASGI routes: 200 and `{}` where all is well, else 503 and what is wrong."""
+        """Return the probes as ASGI routes: 200 and `{}` if all is well, else 503 and what is
+        wrong.
+        """
 
         @get
         async def live(_scope: object) -> AsgiResponse:
@@ -75,20 +83,6 @@ class Health:
 
         return [("/health/live", live), ("/health/ready", ready), ("/health/startup", startup)]
 
-    async def _ask(self, checks: dict[str, Check]) -> dict[str, str]:
-        """What is wrong, by check; a check that takes too long is wrong too."""
-
-        async def ask(check: Check) -> str | None:
-            try:
-                return await asyncio.wait_for(check(), CHECK_SECONDS)
-            except TimeoutError:
-                return f"no answer within {CHECK_SECONDS:g} s"
-
-        answers = await asyncio.gather(*map(ask, checks.values()))
-        return {
-            name: wrong for name, wrong in zip(checks, answers, strict=True) if wrong is not None
-        }
-
     async def _database(self) -> str | None:
         try:
             async with self.engine.connect() as conn:
@@ -96,18 +90,32 @@ class Health:
         except (SQLAlchemyError, OSError) as error:
             return f"PostgreSQL does not answer ({type(error).__name__})"
         if revision != self._revision:
-            return f"the schema is at revision {revision}, expected {self._revision}: run `uploads migrate`"
+            return (
+                f"the schema is at revision {revision}, expected {self._revision}: "
+                "run `uploads migrate`"
+            )
         return None
 
     async def _breaker(self) -> str | None:
-        return (
-            None
-            if self.breaker.error is None
-            else f"the breaker is open: {self.breaker.error.message}"
-        )
+        if self.breaker.error is None:
+            return None
+        return f"the breaker is open: {self.breaker.error.message}"
+
+
+async def _failed_checks(checks: Mapping[str, Check]) -> dict[str, str]:
+    """Ask all questions at once and return the failed ones; one that takes too long has failed."""
+    answers = await asyncio.gather(*map(_ask_in_time, checks.values()))
+    named = zip(checks, answers, strict=True)
+    return {name: wrong for name, wrong in named if wrong is not None}
+
+
+async def _ask_in_time(check: Check) -> str | None:
+    try:
+        return await asyncio.wait_for(check(), CHECK_SECONDS)
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} s"
 
 
 def _answer(wrong: dict[str, str]) -> AsgiResponse:
-    return AsgiResponse(
-        orjson.dumps(wrong), 503 if wrong else 200, {"content-type": "application/json"}
-    )
+    status = 503 if wrong else 200
+    return AsgiResponse(orjson.dumps(wrong), status, {"content-type": "application/json"})

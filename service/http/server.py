@@ -1,4 +1,4 @@
-"""The HTTP port of a worker: uvicorn inside our own event loop."""
+"""The HTTP port of a worker: uvicorn inside the worker's own event loop."""
 
 import asyncio
 import contextlib
@@ -7,34 +7,47 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from faststream.asgi import AsgiFastStream
 
-from service.settings import Settings
+from service.settings import HttpSettings
+
+STARTED_POLL = 0.01
 
 
 class HttpServer(uvicorn.Server):
-    """Uvicorn inside our own loop; signals stay ours."""
+    """Uvicorn as a part of the worker, which handles signals itself."""
 
-    def __init__(self, app: AsgiFastStream, settings: Settings) -> None:
-        http = settings.http
+    def __init__(self, app: AsgiFastStream, http: HttpSettings) -> None:
         config = uvicorn.Config(
-            app, host=http.host, port=http.port, lifespan="off", log_config=None, access_log=False
+            app,
+            host=http.host,
+            port=http.port,
+            # The worker starts and stops the broker itself, in its own order.
+            lifespan="off",
+            log_config=None,
+            access_log=False,
         )
         super().__init__(config)
 
     @property
     def port(self) -> int:
+        """The port that is open, also if the setting is 0."""
         port: int = self.servers[0].sockets[0].getsockname()[1]
         return port
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone: uvicorn would end the process in the middle of a job."""
         yield
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
+        """Answer requests while the context lasts. Raises `RuntimeError` if the port cannot be
+        opened.
+        """
         serving = asyncio.create_task(self.serve(), name="http")
         try:
-            while not self.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
-                await asyncio.sleep(0.01)
+            # uvicorn has no event for it, only a flag
+            while not self.started and not serving.done():  # noqa: ASYNC110
+                await asyncio.sleep(STARTED_POLL)
             if serving.done():
                 raise RuntimeError(f"the HTTP port {self.config.port} could not be opened")
             yield

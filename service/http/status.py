@@ -1,4 +1,4 @@
-"""`/status`: what a person wants to see of one worker, as JSON."""
+"""`/status`: what a person wants to know of one worker, as JSON."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from faststream.asgi import AsgiResponse, get
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +26,7 @@ ANSWER_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Gathers what is known; a part that does not answer says so in its place."""
+    """Gathers what is known. A part that does not answer says so in its place."""
 
     engine: AsyncEngine
     breaker: Breaker
@@ -34,50 +35,51 @@ class Status:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def routes(self) -> list[Route]:
-        """The page as an ASGI route; always 200, for it is read by people."""
+        """Return the page as an ASGI route. It is always 200, because people read it."""
 
         @get
         async def status(_scope: object) -> AsgiResponse:
-            body = orjson.dumps(
-                await self.gather(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-            )
+            options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+            body = orjson.dumps(await self.gather(), option=options)
             return AsgiResponse(body, 200, {"content-type": "application/json"})
 
         return [("/status", status)]
 
     async def gather(self) -> dict[str, Any]:
-        """Everything, as JSON values; times in seconds."""
+        """Return everything as JSON values; durations are in seconds."""
         kafka, database = await asyncio.gather(self._kafka(), self._database())
-        error = self.breaker.error
+        consumers = self.topic_consumers.values()
         return {
             "version": __version__,
-            "up_seconds": _since(self.started_at),
-            "breaker": error
-            and {
-                "code": error.code,
-                "message": error.message,
-                "open_seconds": self._open_seconds(),
-            },
+            "up_seconds": _seconds_since(self.started_at),
+            "breaker": self._breaker(),
             "jobs_in_hand": [
-                _hand(topic_consumer.topic, topic_consumer.in_flight)
-                for topic_consumer in self.topic_consumers.values()
-                if topic_consumer.in_flight
+                _job_in_hand(consumer.topic, consumer.in_flight)
+                for consumer in consumers
+                if consumer.in_flight is not None
             ],
             **kafka,
             **database,
         }
 
-    def _open_seconds(self) -> float | None:
-        return None if self.breaker.opened_at is None else _since(self.breaker.opened_at)
+    def _breaker(self) -> dict[str, Any] | None:
+        error, opened_at = self.breaker.error, self.breaker.opened_at
+        if error is None or opened_at is None:
+            return None
+        return {
+            "code": error.code,
+            "message": error.message,
+            "open_seconds": _seconds_since(opened_at),
+        }
 
     async def _kafka(self) -> dict[str, Any]:
+        consumers = self.stall_detector.consumers().values()
         try:
-            found = await asyncio.wait_for(
-                asyncio.gather(*map(_partitions, self.stall_detector.consumers().values())), 5
-            )
+            asked = asyncio.gather(*map(_partitions_of, consumers))
+            answers = await asyncio.wait_for(asked, ANSWER_SECONDS)
         except (KafkaError, TimeoutError) as error:
             return {"partitions": f"Kafka does not answer ({type(error).__name__})"}
-        return {"partitions": [line for lines in found for line in lines]}
+        return {"partitions": [partition for answer in answers for partition in answer]}
 
     async def _database(self) -> dict[str, Any]:
         try:
@@ -88,17 +90,25 @@ class Status:
     async def _backlog(self) -> dict[str, Any]:
         async with self.engine.connect() as conn:
             count, oldest = await ledger.count_unannounced(conn)
-            return {
-                "unannounced": {"events": count, "oldest_seconds": oldest and _since(oldest)},
-                "open_dead_letters": dict(await dead_letters.count_open(conn)),
-                "dead_letter_guard": (await service_state.read_state(conn, GUARD)).get("why"),
-            }
+            open_letters = dict(await dead_letters.count_open(conn))
+            guard = await service_state.read_state(conn, GUARD)
+        return {
+            "unannounced": {
+                "events": count,
+                "oldest_seconds": oldest and _seconds_since(oldest),
+            },
+            "open_dead_letters": open_letters,
+            "dead_letter_guard": guard.get("why"),
+        }
 
 
-async def _partitions(consumer: Any) -> list[dict[str, Any]]:
+async def _partitions_of(consumer: AIOKafkaConsumer) -> list[dict[str, Any]]:
+    """Return a consumer's partitions, each with its committed offset and its lag in records."""
     assigned = sorted(consumer.assignment())
+    if not assigned:
+        return []
     committed = await asyncio.gather(*map(consumer.committed, assigned))
-    ends = await consumer.end_offsets(assigned) if assigned else {}
+    ends = await consumer.end_offsets(assigned)
     return [
         {
             "topic": partition.topic,
@@ -111,19 +121,19 @@ async def _partitions(consumer: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _hand(topic: str, hand: InFlightRecord) -> dict[str, Any]:
-    progress = hand.context.progress
+def _job_in_hand(topic: str, in_flight: InFlightRecord) -> dict[str, Any]:
+    context = in_flight.context
     return {
         "topic": topic,
-        "partition": hand.partition,
-        "offset": hand.offset,
-        "job_id": hand.context.job_id,
-        "step": hand.context.step,
-        "stage": progress.stage,
-        "rows_done": progress.rows_done,
-        "seconds": _since(hand.since),
+        "partition": in_flight.partition,
+        "offset": in_flight.offset,
+        "job_id": context.job_id,
+        "step": context.step,
+        "stage": context.progress.stage,
+        "rows_done": context.progress.rows_done,
+        "seconds": _seconds_since(in_flight.since),
     }
 
 
-def _since(moment: datetime) -> float:
+def _seconds_since(moment: datetime) -> float:
     return round((datetime.now(UTC) - moment).total_seconds(), 1)
