@@ -44,11 +44,14 @@ def default_build_stage() -> str:
 def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the default image installs: the wheel that its Dockerfile builds, unpacked."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("service", "migrations"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, tree)
-    for removal in re.findall(r"\brm .*?(?= \\\n)", default_build_stage()):
+    stage = default_build_stage()
+    for *patterns, target in map(str.split, re.findall(r"^COPY (.+)$", stage, re.MULTILINE)):
+        for path in (path for pattern in patterns for path in ROOT.glob(pattern)):
+            if path.is_dir():
+                shutil.copytree(path, tree / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(path, tree / target)
+    for removal in re.findall(r"\brm .*?(?= \\\n)", stage):
         subprocess.run(shlex.split(removal), cwd=tree, check=True)
     built = run_python("-m", "hatchling", "build", "-t", "wheel", "-d", "dist", place=tree)
     assert built.returncode == 0, built.stderr
