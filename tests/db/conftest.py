@@ -31,7 +31,7 @@ async def engine(shared_database: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def university(engine: AsyncEngine) -> University:
     """The small university, new."""
-    return await University.found(engine)
+    return await University.seed(engine)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.support.factors import put_factor, stored_factors
 from tests.support.jobs import Event, Jobs, codes, event_of
 from tests.support.model import Conflict, Model
 from tests.support.model_rows import MEMBER, STUDENT
-from tests.support.model_types import Factor, Module, Row, Told, Upload
+from tests.support.model_types import EventSummary, Factor, Module, Row, Upload
 from tests.support.university import BIOLOGY, PHYSICS, Entry, University
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or 100)
@@ -135,11 +135,11 @@ class Twins:
             return {(type_id, year): job_id for type_id, year, job_id in found}
 
 
-def told_by(event: Event) -> Told:
+def told_by(event: Event) -> EventSummary:
     assert (event["reject_file"] is not None) == bool(event["row_errors"])
     assert event["rows"]["skipped"] == len(event["row_errors"])
     assert event["attempts"] == 1
-    return Told(
+    return EventSummary(
         event["outcome"],
         event["reason"] and event["reason"]["code"],
         event["rows"]["total"],

@@ -176,7 +176,7 @@ async def test_a_job_id_that_the_hosts_column_cannot_hold_is_refused(
     database: str, jobs: Jobs
 ) -> None:
     engine = create_engine(database)
-    university = await University.found(engine)
+    university = await University.seed(engine)
     await university.execute("ALTER TABLE data_entries ALTER created_by_id TYPE integer")
     here = Jobs(engine, jobs.root)
     with pytest.raises(JobIdTooLarge, match="2147483648"):

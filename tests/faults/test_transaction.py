@@ -52,7 +52,7 @@ def engine(database: str, tmp_path: Path) -> AsyncEngine:
 @pytest.fixture
 async def load(engine: AsyncEngine, tmp_path: Path) -> Any:
     """A load on a university of its own, and the jobs that run it."""
-    university = await University.found(engine)
+    university = await University.seed(engine)
     jobs = Jobs(engine, tmp_path)
     yield Load(university, jobs, seed=1), jobs, university
     await engine.dispose()

@@ -29,7 +29,7 @@ def settings(database: str, kafka: Kafka, root: Path, topic_prefix: str) -> Sett
 @pytest.fixture
 async def university(database: str) -> AsyncIterator[University]:
     engine = create_engine(database, pool_size=4)
-    yield await University.found(engine)
+    yield await University.seed(engine)
     await engine.dispose()
 
 

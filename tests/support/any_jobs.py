@@ -1,4 +1,4 @@
-"""Strategies: any jobs in any order, repeated, partly invalid, between what people type."""
+"""Hypothesis strategies: jobs in any order, repeated, partly invalid, mixed with manual rows."""
 
 from dataclasses import dataclass, replace
 
@@ -9,12 +9,15 @@ from tests.support.model_types import APPENDING, SOURCES, Upload
 from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, UNKNOWN, UNREPORTED
 
 Place = tuple[str, int, int]
-"""Unit, year and a type of the module that an upload names."""
+"""The module that an upload names, as unit, year and one of the module's types."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """An upload; a unit-specific one names the module at `place`, or one that does not exist."""
+    """An upload is sent.
+
+    A unit-specific upload names the module at `place`, or without a place one that does not exist.
+    """
 
     upload: Upload
     place: Place | None = None
@@ -22,7 +25,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Typed:
-    """Somebody types in an entry; or, with source NULL, it is older than the tracking of sources."""
+    """Somebody types in an entry. With source NULL the entry is older than source tracking."""
 
     unit: str
     type_id: int
@@ -52,7 +55,7 @@ def mostly(usual: list[str], rare: list[str]) -> st.SearchStrategy[str]:
 
 
 def cells(**columns: tuple[list[str], list[str]]) -> st.SearchStrategy[dict[str, str]]:
-    """Rows of text, given each column's usual and rare cells; now and then a blank one."""
+    """Rows of text from each column's usual and rare cells; one row in 16 is blank."""
     filled = st.fixed_dictionaries({name: mostly(*choices) for name, choices in columns.items()})
     blank = st.just(dict.fromkeys(columns, " "))
     return st.integers(0, 15).flatmap(lambda chance: filled if chance else blank)
@@ -103,10 +106,10 @@ UPLOADS = st.builds(
 
 
 def some_rows(
-    of: st.SearchStrategy[dict[str, str]],
+    row: st.SearchStrategy[dict[str, str]],
 ) -> st.SearchStrategy[tuple[dict[str, str], ...]]:
-    """One row to four; now and then none."""
-    some = st.lists(of, min_size=1, max_size=4).map(tuple)
+    """One to four rows; one time in 16 there are none."""
+    some = st.lists(row, min_size=1, max_size=4).map(tuple)
     return st.integers(0, 15).flatmap(lambda chance: some if chance else st.just(()))
 
 
@@ -142,7 +145,7 @@ def factors(draw: st.DrawFn) -> Submitted:
 
 @st.composite
 def stories(draw: st.DrawFn) -> list[Step]:
-    """What happens, in its order; of few kinds at a time, so that the jobs meet in their scopes."""
+    """Steps in order, of few provider types and types each time, so that jobs share scopes."""
     provider_types = draw(
         st.lists(st.sampled_from(list(SOURCES)), min_size=1, max_size=3, unique=True)
     )
@@ -156,11 +159,9 @@ def stories(draw: st.DrawFn) -> list[Step]:
 
 
 def numbered(step: Step, job_id: int) -> Step:
-    return (
-        replace(step, upload=replace(step.upload, job_id=job_id))
-        if isinstance(step, Submitted)
-        else step
-    )
+    if isinstance(step, Submitted):
+        return replace(step, upload=replace(step.upload, job_id=job_id))
+    return step
 
 
 TYPED = st.builds(

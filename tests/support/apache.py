@@ -1,4 +1,7 @@
-"""The real Apache Kafka as our own child: one JVM that is broker and controller, its jars resolved by Maven."""
+"""The real Apache Kafka as a child process: one JVM that is broker and controller.
+
+Maven resolves its jars.
+"""
 
 import base64
 import fcntl
@@ -26,7 +29,8 @@ _JAVA_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",  # which says that it has started
+    # this class logs that the server has started
+    "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
 )
 PROPERTIES = {
     "process.roles": "broker,controller",
@@ -39,7 +43,7 @@ PROPERTIES = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
-    "broker.session.timeout.ms": "3000",  # a broker that was killed is let in again only after it
+    "broker.session.timeout.ms": "3000",  # only then can a killed broker register again
     "broker.heartbeat.interval.ms": "500",
     "log.segment.bytes": str(16 * 2**20),
     "log.index.size.max.bytes": str(64 * 2**10),
@@ -49,8 +53,8 @@ PROPERTIES = {
 class ApacheKafka(LocalServer):
     """An Apache Kafka of its own, on free ports of 127.0.0.1, without authentication.
 
-    `properties` are added to those of the server, or replace them: further listeners, limits, time-outs.
-    `users` are known to SCRAM-SHA-512 listeners, with their passwords.
+    `properties` are added to those of the server, or replace them: further listeners, limits,
+    time-outs. `users` and their passwords are known to SCRAM-SHA-512 listeners.
     """
 
     name: ClassVar[str] = "kafka"
@@ -75,7 +79,10 @@ class ApacheKafka(LocalServer):
         return f"127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        """Ask it to end in good order, and wait until it has."""
+        """Ask it to end cleanly, and wait until it has ended.
+
+        The first server's JVM then writes a class archive, which is kept for later servers.
+        """
         super().stop()
         with suppress(FileNotFoundError):
             self._new_class_archive.replace(_class_archive())
@@ -94,11 +101,13 @@ class ApacheKafka(LocalServer):
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[:22]
             tool: Command = [*self._java, "kafka.tools.StorageTool", "format"]
             users = [
-                f"SCRAM-SHA-512=[name={name},password={said}]" for name, said in self._users.items()
+                f"SCRAM-SHA-512=[name={name},password={password}]"
+                for name, password in self._users.items()
             ]
-            known = [part for user in users for part in ("--add-scram", user)]
-            identity = f"--cluster-id={cluster}"  # in one word, for one id in 64 begins with a dash
-            self._run([*tool, identity, "-c", self._configuration, *known])
+            add_users = [part for user in users for part in ("--add-scram", user)]
+            # one argument, because one id in 64 begins with a dash
+            identity = f"--cluster-id={cluster}"
+            self._run([*tool, identity, "-c", self._configuration, *add_users])
 
     @property
     def _configuration(self) -> Path:
@@ -127,30 +136,36 @@ class ApacheKafka(LocalServer):
         return PARTS / f"classes-{self.port}.jsa"
 
     def _is_ready(self) -> bool:
-        return "Kafka Server started" in self._logged()
+        return "Kafka Server started" in self._log_since_start()
 
 
 def version() -> str:
     """The version of Apache Kafka that the tests run."""
-    (found,) = re.findall(r"<kafka\.version>(.+)</kafka\.version>", POM.read_text())
-    return str(found)
+    (number,) = re.findall(r"<kafka\.version>(.+)</kafka\.version>", POM.read_text())
+    return str(number)
 
 
 def _class_archive() -> Path:
-    """Kafka's classes as the JVM holds them, written when the first server stops: it halves the time to start."""
+    """The archive of Kafka's loaded classes, written when the first server stops.
+
+    With it, the next server starts in half the time.
+    """
     return PARTS / f"kafka-{version()}.jsa"
 
 
 def java() -> str:
     """The `java` command; raises `Unavailable` when there is none."""
     home = os.environ.get("JAVA_HOME", "")
-    if found := shutil.which("java", path=f"{home}/bin" if home else None):
-        return found
+    if command := shutil.which("java", path=f"{home}/bin" if home else None):
+        return command
     raise Unavailable("Apache Kafka needs Java, 17 or later: install a Java runtime.")
 
 
 def check() -> None:
-    """Raise `Unavailable` when this machine lacks what Apache Kafka needs; Maven's repository is not asked."""
+    """Raise `Unavailable` when this machine lacks what Apache Kafka needs.
+
+    This does not ask Maven's repository, which may be out of reach.
+    """
     java()
     if not _jars().is_dir():
         maven()
@@ -158,15 +173,16 @@ def check() -> None:
 
 def maven() -> str:
     """The `mvn` command; raises `Unavailable` when there is none."""
-    if found := shutil.which("mvn"):
-        return found
+    if command := shutil.which("mvn"):
+        return command
     raise Unavailable("Apache Kafka's jars are resolved by Maven: install Maven.")
 
 
 def jars() -> Path:
-    """The directory with Kafka's jars, resolved by Maven when first asked for, by one process at a time.
+    """The directory with Kafka's jars; Maven resolves them on the first call.
 
-    Raises `Unavailable` when Maven is missing or cannot reach its repository.
+    A file lock lets only one process do that at a time. Raises `Unavailable` when Maven is missing
+    or cannot reach its repository.
     """
     resolved = _jars()
     if resolved.is_dir():
@@ -191,11 +207,11 @@ def _resolve(target: Path) -> None:
         "-DincludeScope=runtime",
         f"-DoutputDirectory={unfinished}",
     ]
-    quietly = ["-B", "-q", "-Dstyle.color=never"]
-    told = subprocess.run(
-        [maven(), *quietly, "-f", POM, *copy], capture_output=True, text=True, check=False
+    quiet = ["-B", "-q", "-Dstyle.color=never"]
+    run = subprocess.run(
+        [maven(), *quiet, "-f", POM, *copy], capture_output=True, text=True, check=False
     )
-    if told.returncode:
-        reason = f"{told.stdout}{told.stderr}".strip().partition("\n")[0]
+    if run.returncode:
+        reason = f"{run.stdout}{run.stderr}".strip().partition("\n")[0]
         raise Unavailable(f"Maven could not resolve Apache Kafka's jars: {reason}")
     unfinished.rename(target)

@@ -1,4 +1,4 @@
-"""The `uploads` command, with an environment of its own: run in this process, or as a process."""
+"""The `uploads` command with its own environment, run in this process or as another process."""
 
 import asyncio
 import io
@@ -30,10 +30,10 @@ class Ran:
 
 
 def run(*arguments: str | Path, **settings: str) -> Ran:
-    """Run `uploads` with these arguments and with no settings but these, `UPLOADS_DATABASE__URL="…"`."""
+    """Run `uploads` with these arguments and only these settings (`UPLOADS_DATABASE__URL="…"`)."""
     out, err = _stream(), _stream()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(tempfile.gettempdir())  # away from anyone's .env
+        patch.chdir(tempfile.gettempdir())  # away from a developer's .env file
         for name in [name for name in os.environ if name.startswith("UPLOADS_")]:
             patch.delenv(name)
         for name, value in settings.items():
@@ -43,16 +43,21 @@ def run(*arguments: str | Path, **settings: str) -> Ran:
 
 
 async def uploads(*arguments: str | Path, **settings: str) -> Ran:
-    """The same beside a running event loop, in which nobody else may write to the standard streams meanwhile."""
+    """Do the same in a thread, for tests with a running event loop.
+
+    The standard streams are redirected meanwhile, so nothing else may write to them.
+    """
     return await asyncio.to_thread(run, *arguments, **settings)
 
 
 async def start(*arguments: str | Path, **settings: str) -> asyncio.subprocess.Process:
     """Start `uploads` as a process; its standard streams are pipes."""
-    others = {name: value for name, value in os.environ.items() if not name.startswith("UPLOADS_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("UPLOADS_")
+    }
     piped = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
     command = (sys.executable, "-m", "service", *map(str, arguments))
-    return await asyncio.create_subprocess_exec(*command, env=others | settings, **piped)
+    return await asyncio.create_subprocess_exec(*command, env=inherited | settings, **piped)
 
 
 async def finished(*arguments: str | Path, **settings: str) -> Ran:

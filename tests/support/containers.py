@@ -4,7 +4,7 @@ import re
 from functools import cache
 from textwrap import dedent
 
-from docker.errors import DockerException  # type: ignore[import-untyped]
+from docker.errors import DockerException  # type: ignore[import-untyped]  # it has no types
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.docker_client import DockerClient
@@ -17,7 +17,7 @@ KAFKA_IMAGE = f"apache/kafka:{apache.version()}"
 
 @cache
 def docker_answers() -> bool:
-    """Whether a Docker daemon is there, by the same rules by which testcontainers looks for it."""
+    """Whether a Docker daemon answers at the address where testcontainers looks for it."""
     try:
         return bool(DockerClient(timeout=5).client.ping())
     except (DockerException, OSError):
@@ -25,13 +25,16 @@ def docker_answers() -> bool:
 
 
 def postgres_container() -> PostgresContainer:
-    """A PostgreSQL without durability, which tests do not need of it."""
+    """A PostgreSQL without durability: tests do not need it."""
     without_durability = "postgres -c fsync=off -c full_page_writes=off -c max_connections=200"
     return PostgresContainer(POSTGRES_IMAGE, driver=None).with_command(without_durability)
 
 
 class ApacheKafkaContainer(KafkaContainer):
-    """The `apache/kafka` image; the class it extends knows only Confluent's, and their ways to be configured."""
+    """The `apache/kafka` image.
+
+    The base class knows only Confluent's image, which is configured in another way.
+    """
 
     def __init__(self) -> None:
         super().__init__(KAFKA_IMAGE)
@@ -48,10 +51,11 @@ class ApacheKafkaContainer(KafkaContainer):
             self.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
 
     def tc_start(self) -> None:
-        """Let it start, now that the port is known at which the host will find it."""
+        """Write the start script, now that the port on the host is known."""
+        listeners = f"PLAINTEXT://{self.get_bootstrap_server()},BROKER://localhost:9092"
         script = f"""
             #!/bin/bash
-            export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://{self.get_bootstrap_server()},BROKER://localhost:9092
+            export KAFKA_ADVERTISED_LISTENERS={listeners}
             exec /etc/kafka/docker/run
             """
         self.create_file(dedent(script).strip().encode(), self.TC_START_SCRIPT)

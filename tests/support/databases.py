@@ -1,4 +1,4 @@
-"""Databases made and dropped on a server, from fixtures, where no event loop may be counted on."""
+"""Databases made and dropped on a server, from fixtures that run without an event loop."""
 
 import asyncio
 import secrets
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, in a loop and a thread of its own: a test's loop may be running in this one."""
+    """Run a coroutine to its end in its own thread: a test's loop may be running in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
 
 
 @contextmanager
 def new_database(server_url: str, template: str = "template1") -> Iterator[str]:
-    """A database copied from another one, as a URL; dropped afterwards, whoever is still connected."""
+    """The URL of a new copy of a database; it is dropped at the end, open connections or not."""
     name = f"test_{secrets.token_hex(6)}"
     run(_execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     try:

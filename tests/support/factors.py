@@ -9,11 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 STUDENT = 2
-"""A type whose factors have an optional part of their identity, the subclass."""
+"""A type whose factors have an optional column in their identity, the subclass."""
 
 _PUT = text("""
     INSERT INTO factors (data_entry_type_id, year, classification, "values", last_seen_job_id)
-    VALUES (:type_id, :year, CAST(:classification AS jsonb), CAST(:values AS jsonb), :job_id) RETURNING id
+    VALUES (:type_id, :year, CAST(:classification AS jsonb), CAST(:values AS jsonb), :job_id)
+    RETURNING id
 """)
 
 
@@ -29,7 +30,7 @@ class Factor:
 
 
 async def put_factor(engine: AsyncEngine, factor: Factor) -> int:
-    """Write a factor; its id."""
+    """Write a factor; return its id."""
     row = {
         "type_id": factor.type_id,
         "year": factor.year,
@@ -45,7 +46,7 @@ async def put_factor(engine: AsyncEngine, factor: Factor) -> int:
 async def stored_factors(engine: AsyncEngine) -> dict[int, Factor]:
     """All factors by id."""
     async with engine.connect() as conn:
-        found = await conn.execute(text("SELECT * FROM factors ORDER BY id"))
+        rows = await conn.execute(text("SELECT * FROM factors ORDER BY id"))
         return {
             row.id: Factor(
                 _json(row.classification),
@@ -54,7 +55,7 @@ async def stored_factors(engine: AsyncEngine) -> dict[int, Factor]:
                 row.year,
                 row.last_seen_job_id,
             )
-            for row in found
+            for row in rows
         }
 
 
@@ -65,18 +66,16 @@ def _json(value: Any) -> Any:
 def food(
     kind: str, subclass: str | None = None, *, ef: str = "0.5", **columns: str
 ) -> dict[str, str]:
-    """A good row of a student's factors."""
+    """A good row of a file with factors of the type `STUDENT`."""
     identity = {"headcount_category": "food", "headcount_class": kind}
     values = {"unit": "meal", "number_of_unit_per_fte": "210", "ef_kg_co2eq_per_unit": ef}
     return {**identity, "headcount_subclass": subclass or "", **values, **columns}
 
 
 def of_food(kind: str, subclass: str | None = None, *, ef: float = 0.5, **stored: Any) -> Factor:
-    """What that row becomes."""
+    """The stored factor that a row of `food` becomes."""
     identity = {"headcount_category": "food", "headcount_class": kind}
     values = {"unit": "meal", "number_of_unit_per_fte": 210.0, "ef_kg_co2eq_per_unit": ef}
-    return Factor(
-        identity if subclass is None else identity | {"headcount_subclass": subclass},
-        values,
-        **stored,
-    )
+    if subclass is not None:
+        identity |= {"headcount_subclass": subclass}
+    return Factor(identity, values, **stored)

@@ -1,4 +1,4 @@
-"""Files to fetch: their claim checks, and the store and limits to fetch them with."""
+"""Files to fetch: their claim checks, a store to fetch them from, and the limits."""
 
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,12 +21,12 @@ CSV = "name,supplier\nGerät,Zürich\n".encode()
 
 
 def claim(url: str, data: bytes = CSV, **changes: Any) -> FileRef:
-    """The claim check of these bytes as stored at `url`, with some fields changed."""
+    """The claim check of a file with these bytes at `url`, with some fields changed."""
     return FileRef(**{"url": url, "size": len(data), "sha256": sha256(data).hexdigest(), **changes})
 
 
 def local_store(root: Path, hosts: HttpsHosts | None = None, timeout: float = 30.0) -> FileStore:
-    """A store with its root at a directory, and maybe some https hosts."""
+    """A store with a directory as its root, and with https hosts if some are given."""
     hosts = hosts or HttpsHosts((), timeout=timeout)
     return FileStore(f"file://{quote(str(root))}", DirectoryBackend(root), hosts, timeout=timeout)
 
@@ -37,7 +37,7 @@ def listing(directory: Path) -> list[str]:
 
 
 async def fetched(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> bytes:
-    """What the spool holds, once it is fetched with these limits."""
+    """Fetch a file with these limits; return what the spool holds."""
     async with fetch_file(
         file, store, LimitSettings(**limits), directory=directory, now=NOW
     ) as spool:
@@ -47,7 +47,7 @@ async def fetched(file: FileRef, store: FileStore, directory: Path, **limits: An
 
 
 async def error_of(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> UploadError:
-    """What fetching this raises; no spool may be left behind."""
+    """Return the error that fetching a file raises; no spool may be left behind."""
     with pytest.raises(UploadError) as caught:
         await fetched(file, store, directory, **limits)
     assert listing(directory) == []
@@ -55,11 +55,11 @@ async def error_of(file: FileRef, store: FileStore, directory: Path, **limits: A
 
 
 async def read(store: FileStore, url: str) -> bytes:
-    """The bytes as stored."""
+    """The bytes of a file in the store."""
     return b"".join([chunk async for chunk in store.read(store.resolve(url))])
 
 
-class Desk:
+class StorageRoot:
     """A storage root with one file in it, and a directory to spool it in."""
 
     def __init__(self, path: Path) -> None:
@@ -69,14 +69,14 @@ class Desk:
         self.store = local_store(self.root)
 
     def put(self, data: bytes, **changes: Any) -> FileRef:
-        """The claim check of these bytes, which then lie in the root."""
+        """Write these bytes to the file in the root; return its claim check."""
         (self.root / "a.csv").write_bytes(data)
         return claim(self.store.url_under_root("a.csv"), data, **changes)
 
     async def fetched(self, file: FileRef, **limits: Any) -> bytes:
-        """What the spool holds, once it is fetched with these limits."""
+        """Fetch a file with these limits; return what the spool holds."""
         return await fetched(file, self.store, self.spools, **limits)
 
     async def error(self, file: FileRef, **limits: Any) -> UploadError:
-        """What fetching this raises; no spool may be left behind."""
+        """Return the error that fetching a file raises; no spool may be left behind."""
         return await error_of(file, self.store, self.spools, **limits)

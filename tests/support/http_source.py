@@ -1,4 +1,4 @@
-"""A small real web server on 127.0.0.1 whose answers a test chooses: files, redirects, silence, no end."""
+"""A real web server on 127.0.0.1; a test chooses its answers: files, redirects, silence, no end."""
 
 import socket
 import ssl
@@ -16,7 +16,7 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers each path as its `HttpSource` says; paths that it does not know are 404."""
+    """Answers each path as its `HttpSource` says, and any other path with 404."""
 
     source: "HttpSource"
 
@@ -30,18 +30,18 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def start(self, code: int, **headers: str) -> None:
-        """Send the status line and the headers; `Content_Length` stands for `Content-Length`."""
+        """Send the status line and the headers; `Content_Length` means `Content-Length`."""
         self.send_response(code)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Tests read `requests` instead."""
+        """Log nothing: tests read `requests`."""
 
 
 class HttpSource:
-    """A server that is up: `answers` by path, and the paths that were asked for in `requests`."""
+    """A running server: `answers` by path, and in `requests` the paths that were asked for."""
 
     def __init__(self, scheme: str, port: int) -> None:
         self.host = f"localhost:{port}"
@@ -51,67 +51,67 @@ class HttpSource:
         self.closing = Event()
 
     def add(self, path: str, answer: Answer) -> str:
-        """Answer `path` like this; its URL."""
+        """Set the answer of `path`; return its URL."""
         self.answers[path] = answer
         return self.base + path
 
 
 def serves(data: bytes) -> Answer:
-    """The file, whole."""
+    """The whole file."""
 
-    def answer(to: Handler) -> None:
-        to.start(200, Content_Length=str(len(data)))
-        to.wfile.write(data)
+    def answer(request: Handler) -> None:
+        request.start(200, Content_Length=str(len(data)))
+        request.wfile.write(data)
 
     return answer
 
 
 def status(code: int, **headers: str) -> Answer:
     """This status and no body."""
-    return lambda to: to.start(code, Content_Length="0", **headers)
+    return lambda request: request.start(code, Content_Length="0", **headers)
 
 
 def stalls(data: bytes) -> Answer:
     """Half of the file, then silence until the server closes."""
 
-    def answer(to: Handler) -> None:
-        to.start(200, Content_Length=str(len(data)))
-        to.wfile.write(data[: len(data) // 2])
-        to.wfile.flush()
-        to.source.closing.wait()
+    def answer(request: Handler) -> None:
+        request.start(200, Content_Length=str(len(data)))
+        request.wfile.write(data[: len(data) // 2])
+        request.wfile.flush()
+        request.source.closing.wait()
 
     return answer
 
 
-def trickles(to: Handler) -> None:
-    """A byte now and then, until the server closes."""
-    to.start(200)
-    while not to.source.closing.wait(0.05):
-        to.wfile.write(b",")
+def trickles(request: Handler) -> None:
+    """A byte every 50 ms, until the server closes."""
+    request.start(200)
+    while not request.source.closing.wait(0.05):
+        request.wfile.write(b",")
 
 
 def breaks_off(data: bytes) -> Answer:
-    """Half of the file, then the connection is gone."""
+    """Half of the file, then the connection is closed."""
 
-    def answer(to: Handler) -> None:
-        to.start(200, Content_Length=str(len(data)))
-        to.wfile.write(data[: len(data) // 2])
-        to.wfile.flush()
-        to.connection.shutdown(socket.SHUT_RDWR)
+    def answer(request: Handler) -> None:
+        request.start(200, Content_Length=str(len(data)))
+        request.wfile.write(data[: len(data) // 2])
+        request.wfile.flush()
+        request.connection.shutdown(socket.SHUT_RDWR)
 
     return answer
 
 
-def never_ends(to: Handler) -> None:
-    """Bytes for as long as anyone reads them."""
-    to.start(200)
-    while not to.source.closing.is_set():
-        to.wfile.write(bytes(2**16))
+def never_ends(request: Handler) -> None:
+    """Bytes for as long as the client reads them."""
+    request.start(200)
+    while not request.source.closing.is_set():
+        request.wfile.write(bytes(2**16))
 
 
 @contextmanager
 def http_source(tls: ssl.SSLContext | None = None) -> Iterator[HttpSource]:
-    """A running server, with TLS where a context is given."""
+    """A running server, with TLS if a context is given."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {}))
     if tls is not None:
         server.socket = tls.wrap_socket(
@@ -136,7 +136,7 @@ def certificate(directory: Path, name: str = "localhost") -> Path:
     if which("openssl") is None:
         pytest.skip("no `openssl` command to make a certificate with")
     pem, key = directory / f"{name}.pem", directory / f"{name}.key"
-    kind = (
+    options = (
         "-x509",
         "-nodes",
         "-days",
@@ -146,7 +146,7 @@ def certificate(directory: Path, name: str = "localhost") -> Path:
         "-pkeyopt",
         "ec_paramgen_curve:prime256v1",
     )
-    named = (
+    names = (
         "-subj",
         f"/CN={name}",
         "-addext",
@@ -156,13 +156,13 @@ def certificate(directory: Path, name: str = "localhost") -> Path:
         "-out",
         str(pem),
     )
-    subprocess.run(("openssl", "req", *kind, *named), check=True, capture_output=True)
+    subprocess.run(("openssl", "req", *options, *names), check=True, capture_output=True)
     pem.write_text(pem.read_text() + key.read_text())
     return pem
 
 
 def serving(pem: Path) -> ssl.SSLContext:
-    """The server's side of TLS with this certificate."""
+    """The TLS context of a server with this certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(pem)
     return context

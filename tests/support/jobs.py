@@ -1,4 +1,7 @@
-"""Uploads without Kafka: messages go in by hand, their files lie in a storage root, and what is published is kept."""
+"""Uploads without Kafka: tests hand in messages, and read the events that are published.
+
+The files of the messages are in a storage root.
+"""
 
 import asyncio
 import csv
@@ -33,7 +36,7 @@ EXTERNAL = ProviderType.EXTERNAL_INTEGRATION
 FACTORS = ProviderType.FACTORS
 
 INLINE = frozenset({API_PER_YEAR, API_UNIT, EXTERNAL})
-"""The kinds of job that carry their rows themselves, unless they name a file."""
+"""The provider types whose messages carry the rows, unless they name a file."""
 
 Event = dict[str, Any]
 Row = Mapping[str, Any]
@@ -42,7 +45,10 @@ Content = Sequence[Row] | str | bytes
 
 
 class Jobs:
-    """Takes jobs to their end on one database and one storage root. `publish` replaces the broker that keeps all."""
+    """Processes jobs on one database and one storage root.
+
+    `publish` replaces the broker; without it, published records are kept in `published`.
+    """
 
     def __init__(self, engine: AsyncEngine, root: Path, publish: Publish | None = None) -> None:
         self.root = root
@@ -58,17 +64,17 @@ class Jobs:
     async def run(
         self, provider_type: ProviderType, content: Content | None = None, **fields: Any
     ) -> Event:
-        """Submit one upload, and its event."""
-        return event_of(
-            await self.deliver(provider_type, self.message(provider_type, content, **fields))
-        )
+        """Process one upload; return its event."""
+        message = self.message(provider_type, content, **fields)
+        return event_of(await self.deliver(provider_type, message))
 
     def message(
         self, provider_type: ProviderType, content: Content | None = None, **fields: Any
     ) -> bytes:
-        """The message of an upload of 2025's other purchases; `fields` add to it, or replace what it says.
+        """The message of an upload of the other purchases of 2025.
 
-        Rows travel inside the message where its kind can carry them, in a file otherwise.
+        `fields` are added to the message, or replace its fields. Rows are in the message if its
+        provider type allows that, and in a file otherwise.
         """
         job_id = fields.get("job_id") or next(self._ids)
         message = {"job_id": job_id, "year": 2025, "data_entry_type": "other_purchases"}
@@ -79,14 +85,12 @@ class Jobs:
     def _content(self, provider_type: ProviderType, content: Content, name: str) -> dict[str, Any]:
         if isinstance(content, str | bytes):
             return {"file": self.file(content, name)}
-        return (
-            {"rows": list(content)}
-            if provider_type in INLINE
-            else {"file": self.file(csv_of(content), name)}
-        )
+        if provider_type in INLINE:
+            return {"rows": list(content)}
+        return {"file": self.file(csv_of(content), name)}
 
     def file(self, content: str | bytes, name: str = "upload.csv", **claim: Any) -> dict[str, Any]:
-        """Put a file into the root; its claim check."""
+        """Write a file to the root; return its claim check."""
         data = content.encode() if isinstance(content, str) else content
         path = self.root / name
         path.write_bytes(data)
@@ -98,7 +102,10 @@ class Jobs:
         }
 
     async def deliver(self, provider_type: ProviderType, message: bytes, tries: int = 20) -> Record:
-        """Take one message to its end, as a worker does: again where a member was taken meanwhile. Its event."""
+        """Process one message as a worker does; return the record of its event.
+
+        Like a worker, this tries again when another job takes a member at the same time.
+        """
         job = parse_job(provider_type, message)
         for _ in range(tries):
             try:
@@ -111,17 +118,17 @@ class Jobs:
         raise AssertionError(f"job {job.job_id} found a member taken {tries} times")
 
     async def deliver_at_once(self, *messages: tuple[ProviderType, bytes]) -> list[Record]:
-        """Take several messages to their end at the same time, each as a worker of its own would."""
+        """Process several messages at the same time, as several workers would."""
         return await asyncio.gather(
             *(self.deliver(provider_type, message) for provider_type, message in messages)
         )
 
     async def run_at_once(self, *messages: tuple[ProviderType, bytes]) -> list[Event]:
-        """The events of several messages taken at the same time."""
+        """Process several messages at the same time; return their events."""
         return [event_of(record) for record in await self.deliver_at_once(*messages)]
 
     def rejects(self, event: Event) -> list[list[str]]:
-        """The rows of the reject file that an event names, its header first."""
+        """The rows of the reject file that an event names, header included."""
         path = Path(unquote(urlsplit(event["reject_file"]).path))
         assert path.is_relative_to(self.root)
         return list(csv.reader(io.StringIO(path.read_text("utf-8"), newline="")))
@@ -133,9 +140,9 @@ class Jobs:
 
 async def ledger(engine: AsyncEngine) -> dict[int, tuple[str | None, int, bool]]:
     """Every job's outcome and attempts, and whether it was announced."""
-    query = text(
-        "SELECT job_id, outcome, attempts, announced_at IS NOT NULL FROM upload_jobs ORDER BY job_id"
-    )
+    query = text("""
+        SELECT job_id, outcome, attempts, announced_at IS NOT NULL FROM upload_jobs ORDER BY job_id
+    """)
     async with engine.connect() as conn:
         return {row[0]: (row[1], row[2], row[3]) for row in await conn.execute(query)}
 
@@ -150,19 +157,18 @@ def event_of(record: Record) -> Event:
 def csv_of(rows: Sequence[Row]) -> str:
     """Rows as a CSV file: the columns in the order of their first appearance."""
     out = io.StringIO()
-    writer = csv.DictWriter(
-        out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n"
-    )
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
 
 
 def purchase(unit: str | None, name: str = "Pipettes", **columns: Any) -> dict[str, Any]:
-    """A good row of a purchase; without a unit it is one of a unit-specific upload."""
-    named = {} if unit is None else {"unit_institutional_id": unit}
+    """A good row of a purchase; without a unit it is for a unit-specific upload."""
+    unit_cell = {} if unit is None else {"unit_institutional_id": unit}
     return {
-        **named,
+        **unit_cell,
         "name": name,
         "total_spent_amount": "12.5",
         "purchase_institutional_code": "411",
@@ -171,7 +177,7 @@ def purchase(unit: str | None, name: str = "Pipettes", **columns: Any) -> dict[s
 
 
 def bad_purchase(unit: str | None, name: str = "Pipettes") -> dict[str, Any]:
-    """The same with a decimal comma."""
+    """The same row with a decimal comma."""
     return purchase(unit, name, total_spent_amount="12,5")
 
 
@@ -181,10 +187,10 @@ def purchases(*units: str | None) -> list[dict[str, Any]]:
 
 
 def member(unit: str | None, user: str, **columns: Any) -> dict[str, Any]:
-    """A good row of a member."""
-    named = {} if unit is None else {"unit_institutional_id": unit}
+    """A good row of a member; without a unit it is for a unit-specific upload."""
+    unit_cell = {} if unit is None else {"unit_institutional_id": unit}
     return {
-        **named,
+        **unit_cell,
         "name": f"Person {user}",
         "sius_code": "52",
         "user_institutional_id": user,
@@ -199,5 +205,5 @@ def codes(event: Event) -> list[tuple[int, str, str]]:
 
 
 def remaining(event: Event) -> dict[str | None, int]:
-    """What an event says is there, by source."""
+    """The remaining rows that an event states, by source."""
     return {line["source"]: line["remaining"] for line in event["sources"]}

@@ -1,4 +1,4 @@
-"""Lines for COPY, read again."""
+"""Reads lines for COPY."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from service.db.entries import COLUMNS
 
 
 def cells_of(line: bytes) -> list[str]:
-    """The cells of a line, as PostgreSQL reads them."""
+    """The cells of a line as PostgreSQL reads them."""
     return [re.sub(r"\\(.)", r"\1", cell) for cell in line.decode().split("\t")]
 
 
 def entry(line: bytes) -> dict[str, Any]:
-    """The columns of an entry; its data as an object."""
+    """The columns of an entry; `data` is parsed."""
     return {column: json.loads(cell) for column, cell in zip(COLUMNS, cells_of(line), strict=True)}

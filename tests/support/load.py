@@ -1,4 +1,7 @@
-"""Uploads for the fault tests: of every kind, over many scopes; every row's name says which job wrote it."""
+"""Uploads for the fault tests, of every provider type and over many scopes.
+
+The name of every row says which job wrote it.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,18 +13,18 @@ from service.domain.provider_types import DataEntrySource, ProviderType
 from tests.support.jobs import Jobs, bad_purchase, purchase
 from tests.support.university import UNITS, Scope, University
 
-ENTRIES = tuple(kind for kind in ProviderType if kind.source is not None)
-"""The kinds of upload that write entries."""
+ENTRIES = tuple(one for one in ProviderType if one.source is not None)
+"""The provider types that write entries."""
 
-REPLACING = tuple(kind for kind in ENTRIES if not kind.is_unit_specific)
+REPLACING = tuple(one for one in ENTRIES if not one.is_unit_specific)
 
 TYPES = (60, 61, 62, 63, 64, 65)
-"""Purchases of six types: with three units and three replacing kinds, 54 scopes to replace in."""
+"""Six types of purchases: with three units and three replacing provider types, 54 scopes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A message as it was produced, and what must be in the table where its job is applied."""
+    """A message as it was produced, and the rows that its job must leave in the table."""
 
     job_id: int
     provider_type: ProviderType
@@ -40,14 +43,14 @@ class Upload:
 
     @property
     def scopes(self) -> dict[Scope, Sequence[str]]:
-        """Its rows' names, by module, type and source."""
+        """The names of its rows, by module, type and source."""
         return {
             (module, self.type_id, self.source.value): names for module, names in self.names.items()
         }
 
 
 class Load:
-    """Draws uploads at random, the same for the same seed; a later one has a higher id."""
+    """Draws random uploads, the same ones for the same seed; a later one has a higher job id."""
 
     def __init__(self, university: University, jobs: Jobs, seed: int) -> None:
         self.random = Random(seed)
@@ -64,7 +67,7 @@ class Load:
         rows: int | None = None,
         job_id: int | None = None,
     ) -> Upload:
-        """One upload; what is not given is drawn. Now and then a row is bad."""
+        """One upload; arguments that are not given are drawn. One upload in five has a bad row."""
         draw = self.random
         provider_type = provider_type or draw.choice(ENTRIES)
         type_id = type_id or draw.choice(TYPES)
@@ -73,16 +76,16 @@ class Load:
             units = units[:1]
         rows = rows or draw.randint(len(units), 30)
         self._last_id = job_id or self._last_id + 1
-        return self._written(self._last_id, provider_type, type_id, units, rows)
+        return self._write(self._last_id, provider_type, type_id, units, rows)
 
     def uploads(self, count: int, provider_type: ProviderType | None = None) -> list[Upload]:
-        """Several, in the order of their ids."""
+        """Several uploads, in the order of their job ids."""
         return [self.upload(provider_type) for _ in range(count)]
 
     def conflicting(self, upload: Upload) -> bytes:
-        """A message of other content under the id of an upload."""
+        """A message with other content and the job id of an upload."""
         unit = self.random.choice(UNITS)
-        other = self._written(
+        other = self._write(
             upload.job_id, upload.provider_type, upload.type_id, [unit], 31, mark="conflict"
         )
         return other.message
@@ -90,15 +93,18 @@ class Load:
     def deliveries(
         self, uploads: Sequence[Upload], *, duplicates: float
     ) -> Iterator[tuple[Upload, bytes]]:
-        """Each upload, a share of them once more, in an order that is only roughly theirs; each with a record key."""
+        """Yield each upload, and a share of them twice, with record keys.
+
+        The order is only roughly that of the job ids.
+        """
         draw = self.random
         again = draw.sample(uploads, round(duplicates * len(uploads)))
-        places = [(place + draw.uniform(0, 20), upload) for place, upload in enumerate(uploads)]
-        places += [(draw.uniform(0, len(uploads)), upload) for upload in again]
-        for _, upload in sorted(places, key=lambda place: place[0]):
+        placed = [(place + draw.uniform(0, 20), upload) for place, upload in enumerate(uploads)]
+        placed += [(draw.uniform(0, len(uploads)), upload) for upload in again]
+        for _, upload in sorted(placed, key=lambda place_and_upload: place_and_upload[0]):
             yield upload, draw.randbytes(4)
 
-    def _written(
+    def _write(
         self,
         job_id: int,
         provider_type: ProviderType,

@@ -1,7 +1,7 @@
-"""The rules of the domain as a plain program over lists: slow, obvious, and written apart from the service.
+"""The rules of the domain as a plain program over lists: slow, obvious, independent of the service.
 
-It knows as much of the catalogue as the tests use: members, students and other purchases, and the factors
-of the first two.
+It knows only the part of the catalogue that the tests use: members, students and other purchases,
+and the factors of the first two.
 """
 
 from collections import Counter
@@ -21,18 +21,18 @@ from tests.support.model_rows import (
 from tests.support.model_types import (
     MODULE_TYPES,
     SOURCES,
+    EventSummary,
     Factor,
     Identity,
     Module,
     Row,
-    Told,
     Upload,
     name_of_source,
 )
 
 
 class Conflict(Exception):
-    """The job id is another upload's."""
+    """The job id belongs to another upload."""
 
 
 @dataclass
@@ -44,48 +44,49 @@ class Model:
     factors: list[Factor] = field(default_factory=list)
     heads: dict[tuple[int, int, int], int] = field(default_factory=dict)
     factor_heads: dict[tuple[int, int], int] = field(default_factory=dict)
-    ledger: dict[int, tuple[Upload, Told]] = field(default_factory=dict)
+    ledger: dict[int, tuple[Upload, EventSummary]] = field(default_factory=dict)
 
-    def take(self, upload: Upload) -> Told:
-        """What the event of a delivery says. Raises `Conflict`."""
+    def take(self, upload: Upload) -> EventSummary:
+        """Process one delivery; return what its event says. Raises `Conflict`."""
         if upload.job_id not in self.ledger:
-            effect = self._take_factors if upload.provider_type == "factors" else self._take_entries
-            self.ledger[upload.job_id] = upload, effect(upload)
-        first, told = self.ledger[upload.job_id]
+            is_factors = upload.provider_type == "factors"
+            apply = self._take_factors if is_factors else self._take_entries
+            self.ledger[upload.job_id] = upload, apply(upload)
+        first, summary = self.ledger[upload.job_id]
         if first != upload:
             raise Conflict
-        return told
+        return summary
 
-    def _take_entries(self, upload: Upload) -> Told:
+    def _take_entries(self, upload: Upload) -> EventSummary:
         if upload.appends and (reason := self._unfit(upload)):
-            return Told("rejected", reason)
-        good, spared, told = self._read_entries(upload)
-        if told.outcome == "rejected":
-            return told
+            return EventSummary("rejected", reason)
+        good, spared, summary = self._read_entries(upload)
+        if summary.outcome == "rejected":
+            return summary
         receivers = {row.module for row in good}
         gone: list[Row] = []
         if not upload.appends:
-            scope = receivers | (
-                self._calculators(upload).keys() if upload.replace_scope == "year" else set()
-            )
-            keys = [(module, upload.type_id, SOURCES[upload.provider_type]) for module in scope]
+            modules = set(receivers)
+            if upload.replace_scope == "year":
+                modules |= self._calculators(upload).keys()
+            keys = [(module, upload.type_id, SOURCES[upload.provider_type]) for module in modules]
             newest = max(self.heads.get(key, 0) for key in keys)
             if newest > upload.fence:
-                return replace(told, outcome="superseded", superseded_by=newest)
+                return replace(summary, outcome="superseded", superseded_by=newest)
             self.heads |= dict.fromkeys(keys, upload.job_id)
-            gone = [row for row in self.rows if (row.module, row.type_id, row.source) in keys]
-            gone = [row for row in gone if row.module in receivers or row.module not in spared]
+            older = [row for row in self.rows if (row.module, row.type_id, row.source) in keys]
+            gone = [row for row in older if row.module in receivers or row.module not in spared]
         self.rows = [row for row in self.rows if row not in gone] + good
         affected = receivers | {row.module for row in gone}
         return replace(
-            told,
+            summary,
             processed=len(good),
             affected=tuple(sorted(affected)),
             sources=self._sources(upload, affected, len(gone), len(good)),
         )
 
-    def _read_entries(self, upload: Upload) -> tuple[list[Row], set[int], Told]:
-        """The valid rows, the modules that invalid ones name, and what has been found."""
+    def _read_entries(self, upload: Upload) -> tuple[list[Row], set[int], EventSummary]:
+        """Return the valid rows, the modules that invalid rows name, and what reading has shown."""
         good: list[Row] = []
         spared: set[int] = set()
         errors: list[tuple[int, str, str]] = []
@@ -98,14 +99,14 @@ class Model:
                 good.append(new)
             except Bad as bad:
                 errors.append((number, *bad.args))
-                named = row["unit_institutional_id"].strip()
+                unit = row["unit_institutional_id"].strip()
                 spared |= {
-                    id_ for id_, module in self._calculators(upload).items() if module.unit == named
+                    id_ for id_, module in self._calculators(upload).items() if module.unit == unit
                 }
-        return good, spared, found(upload, rows, good, errors)
+        return good, spared, result_of_reading(upload, rows, good, errors)
 
     def _unfit(self, upload: Upload) -> str | None:
-        """Why a job does not fit the module that it names."""
+        """Why a job does not fit the module that it names; None if it does."""
         module = next((module for module in self.modules if module.id == upload.module), None)
         if module is None:
             return "unknown_module"
@@ -127,12 +128,12 @@ class Model:
         raise Bad("unit_institutional_id", "unit_without_report")
 
     def _calculators(self, upload: Upload) -> dict[int, Module]:
-        """The modules that the job's type belongs to, in the calculator reports of its year."""
-        asked = (upload.year, "calculator", MODULE_TYPES[upload.type_id])
+        """The modules of the job's type in the calculator reports of its year, by id."""
+        wanted = (upload.year, "calculator", MODULE_TYPES[upload.type_id])
         return {
             module.id: module
             for module in self.modules
-            if (module.year, module.kind, module.module_type) == asked
+            if (module.year, module.kind, module.module_type) == wanted
         }
 
     def _entry(self, upload: Upload, module: Module, data: dict[str, Any]) -> Row:
@@ -142,9 +143,9 @@ class Model:
         )
 
     def _refuse_double_member(self, upload: Upload, new: Row, good: Sequence[Row]) -> None:
-        stay = [row for row in self.rows if upload.appends or row.source != new.source]
+        staying = [row for row in self.rows if upload.appends or row.source != new.source]
         others = [
-            row for row in (*stay, *good) if (row.module, row.type_id) == (new.module, MEMBER)
+            row for row in (*staying, *good) if (row.module, row.type_id) == (new.module, MEMBER)
         ]
         users = {str(row.data["user_institutional_id"]).strip() for row in others}
         if new.type_id == MEMBER and new.data["user_institutional_id"] in users:
@@ -153,7 +154,7 @@ class Model:
     def _sources(
         self, upload: Upload, affected: set[int], deleted: int, inserted: int
     ) -> dict[str | None, tuple[int, int, int]]:
-        there = Counter(
+        counts = Counter(
             row.source
             for row in self.rows
             if row.module in affected and row.type_id == upload.type_id
@@ -161,16 +162,16 @@ class Model:
         own = SOURCES[upload.provider_type]
         return {
             name_of_source(source): (deleted, inserted, count) if source == own else (0, 0, count)
-            for source, count in there.items()
+            for source, count in counts.items()
         }
 
-    def _take_factors(self, upload: Upload) -> Told:
-        good, spared, told = self._read_factors(upload)
-        if told.outcome == "rejected":
-            return told
+    def _take_factors(self, upload: Upload) -> EventSummary:
+        good, spared, summary = self._read_factors(upload)
+        if summary.outcome == "rejected":
+            return summary
         scope = (upload.type_id, upload.year)
         if self.factor_heads.get(scope, 0) > upload.fence:
-            return replace(told, outcome="superseded", superseded_by=self.factor_heads[scope])
+            return replace(summary, outcome="superseded", superseded_by=self.factor_heads[scope])
         self.factor_heads[scope] = upload.job_id
         old = [factor for factor in self.factors if (factor.type_id, factor.year) == scope]
         kept = [factor for factor in old if factor.identity in spared - good.keys()]
@@ -184,10 +185,12 @@ class Model:
             "deleted": len(old) - len(kept) - len(updated),
             "remaining": len(kept) + len(good),
         }
-        return replace(told, processed=len(good), factors=counts)
+        return replace(summary, processed=len(good), factors=counts)
 
-    def _read_factors(self, upload: Upload) -> tuple[dict[Identity, Factor], set[Identity], Told]:
-        """The valid rows by identity, the identities that invalid ones name, and what has been found."""
+    def _read_factors(
+        self, upload: Upload
+    ) -> tuple[dict[Identity, Factor], set[Identity], EventSummary]:
+        """Return the valid rows by identity, all identities named, and what reading has shown."""
         good: dict[Identity, Factor] = {}
         spared: set[Identity] = set()
         errors: list[tuple[int, str, str]] = []
@@ -200,7 +203,7 @@ class Model:
                 add_once(good, new)
             except Bad as bad:
                 errors.append((number, *bad.args))
-        return good, spared, found(upload, rows, list(good), errors)
+        return good, spared, result_of_reading(upload, rows, list(good), errors)
 
 
 def add_once(good: dict[Identity, Factor], new: Factor) -> None:
@@ -209,10 +212,10 @@ def add_once(good: dict[Identity, Factor], new: Factor) -> None:
     good[new.identity] = new
 
 
-def found(
+def result_of_reading(
     upload: Upload, rows: Sequence[Any], good: Sequence[Any], errors: Sequence[tuple[int, str, str]]
-) -> Told:
-    """What reading an upload has shown, and whether it ends there."""
+) -> EventSummary:
+    """What reading an upload has shown; with outcome "rejected" the job ends there."""
     reason = None
     if not rows:
         reason = "no_rows"
@@ -220,5 +223,7 @@ def found(
         reason = "no_valid_row"
     elif errors and upload.on_row_error == "reject":
         reason = "invalid_row"
-    outcome = "rejected" if reason else "partial" if errors else "succeeded"
-    return Told(outcome, reason, len(rows), errors=tuple(errors))
+    outcome = "partial" if errors else "succeeded"
+    if reason:
+        outcome = "rejected"
+    return EventSummary(outcome, reason, len(rows), errors=tuple(errors))

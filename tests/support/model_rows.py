@@ -1,4 +1,4 @@
-"""What the model knows of the catalogue: how a row of text is read, and the first thing that is wrong with it."""
+"""What the model knows of the catalogue: it reads a row of text, or finds its first error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ SIUS_CODES = {"51", "52", "53", "54", "56", "57", "58", "59"}
 
 
 class Bad(Exception):
-    """A row is invalid: the column and the code."""
+    """A row is invalid; the arguments are the column and the error code."""
 
 
 def is_row(row: Cells) -> bool:
@@ -17,7 +17,7 @@ def is_row(row: Cells) -> bool:
 
 
 def read_entry(type_id: int, row: Cells) -> dict[str, Any]:
-    """The data of an entry; its columns are read in the catalogue's order."""
+    """The data of an entry; columns are read in the catalogue's order."""
     if type_id == MEMBER:
         data = {
             "name": text(row, "name"),
@@ -40,7 +40,7 @@ def read_entry(type_id: int, row: Cells) -> dict[str, Any]:
 
 
 def read_identity(row: Cells) -> dict[str, str]:
-    """The identity of a factor; an absent part is left out."""
+    """The identity of a factor; an absent column is left out."""
     identity = {name: text(row, name) for name in ("headcount_category", "headcount_class")}
     subclass = row["headcount_subclass"].strip()
     return identity | {"headcount_subclass": subclass} if subclass else identity

@@ -1,4 +1,4 @@
-"""The words of the model: uploads, what is stored, and what events tell."""
+"""The types of the model: uploads, stored rows, and what events say."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +20,7 @@ Identity = frozenset[tuple[str, Any]]
 
 @dataclass(frozen=True)
 class Upload:
-    """A job."""
+    """A job, with its rows as text."""
 
     provider_type: str
     job_id: int
@@ -38,13 +38,13 @@ class Upload:
 
     @property
     def fence(self) -> int:
-        """The highest job that may have been there before."""
+        """The highest job id whose rows this job may replace."""
         return min(self.job_id - 1, self.job_id if self.based_on is None else self.based_on)
 
 
 @dataclass(frozen=True)
-class Told:
-    """What an event says, in short; the sources as deleted, inserted, remaining."""
+class EventSummary:
+    """What an event says, in short; sources are counted as deleted, inserted, remaining."""
 
     outcome: str
     reason: str | None = None
@@ -94,8 +94,9 @@ class Factor:
 
 
 def name_of_source(source: int | None) -> str | None:
-    """As an event writes it; the number itself where it is the application's own."""
-    names = {0: "USER_MANUAL"} | {
-        of: name.replace("-", "_").upper() for name, of in SOURCES.items()
-    }
-    return None if source is None else names.get(source, str(source))
+    """The name of a source in events; for a source of the application itself, its number."""
+    if source is None:
+        return None
+    names = {number: name.replace("-", "_").upper() for name, number in SOURCES.items()}
+    names[0] = "USER_MANUAL"
+    return names.get(source, str(source))

@@ -1,6 +1,6 @@
-"""The oracle of the fault tests: ledger, rows, events and offsets must agree, whatever happened.
+"""The oracle of the fault tests: whatever the fault, ledger, rows, events and offsets must agree.
 
-It asks PostgreSQL and Kafka directly, and knows from the uploads themselves which rows must be there.
+It asks PostgreSQL and Kafka directly, and knows from the uploads which rows must be there.
 """
 
 from collections import Counter, defaultdict
@@ -40,13 +40,13 @@ Place: TypeAlias = tuple[str, int, int]
 
 @dataclass(slots=True)
 class Findings:
-    """What is not as it must be, in words: `lost` what is missing, `doubled` what is there too often."""
+    """What is wrong, in words: `lost` is missing, `doubled` is there too often."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     parked: int = 0
-    """Dead letters; not a fault by itself."""
+    """The number of dead letters; they are not a fault by themselves."""
 
     @property
     def all(self) -> list[str]:
@@ -55,7 +55,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything there is to see, read at one moment of rest."""
+    """The whole state of PostgreSQL and Kafka, read while nothing is at work."""
 
     ledger: Mapping[int, Any]
     rows: Mapping[Scope, Sequence[str]]
@@ -91,22 +91,28 @@ class World:
 async def examine(
     engine: AsyncEngine, kafka: KafkaSettings, uploads: Iterable[Upload], *, drained: bool = True
 ) -> Findings:
-    """Compare everything with everything. `drained` says that all that was sent must have come to its end."""
+    """Compare ledger, rows, events, dead letters and offsets with the uploads.
+
+    `drained` means that every job that was sent must have ended.
+    """
     world, findings = await World.read(engine, kafka), Findings()
     by_id = {upload.job_id: upload for upload in uploads}
     findings.parked = len(world.letters)
-    _offsets(world, by_id, findings, drained=drained)
-    _events(world, findings)
-    _dead_letters(world, findings)
-    _rows(world, by_id, findings)
-    _numbers(world, by_id, findings)
+    _check_offsets(world, by_id, findings, drained=drained)
+    _check_events(world, findings)
+    _check_dead_letters(world, findings)
+    _check_rows(world, by_id, findings)
+    _check_numbers(world, by_id, findings)
     return findings
 
 
-def _offsets(
+def _check_offsets(
     world: World, uploads: Mapping[int, Upload], findings: Findings, *, drained: bool
 ) -> None:
-    """Every record below a committed offset, or every one, is final in the ledger or parked."""
+    """Check that every record below a committed offset is final in the ledger or parked.
+
+    With `drained` this must be so for every record, and every offset must be committed.
+    """
     for record in world.arrived:
         place = (record.topic, record.partition, record.offset)
         is_passed = record.offset < world.committed.get(place[:2], 0)
@@ -120,55 +126,67 @@ def _offsets(
 
 def _is_final(world: World, uploads: Mapping[int, Upload], record: Record) -> bool:
     upload = next((one for one in uploads.values() if one.message == record.value), None)
-    line = upload and world.ledger.get(upload.job_id)
-    return bool(line and line.outcome)
+    if upload is None or upload.job_id not in world.ledger:
+        return False
+    return world.ledger[upload.job_id].outcome is not None
 
 
-def _events(world: World, findings: Findings) -> None:
-    """Every final line has an event, all its repeats are the stored bytes, and nobody else has one."""
-    heard: dict[int, Counter[tuple[Any, ...]]] = defaultdict(Counter)
+def _check_events(world: World, findings: Findings) -> None:
+    """Check that every final job has an event, and that no other job has one.
+
+    All repeats of an event must be the stored bytes.
+    """
+    published: dict[int, Counter[tuple[Any, ...]]] = defaultdict(Counter)
     for record in world.events:
         if dict(record.headers)["ce_type"].decode() == COMPLETED:
             body = orjson.loads(record.value)
-            heard[body["job_id"]][record.key, record.value, tuple(record.headers)] += 1
+            published[body["job_id"]][record.key, record.value, tuple(record.headers)] += 1
     for job_id, line in world.ledger.items():
         if line.outcome is None:
             continue
         headers = tuple((name, value.encode()) for name, value in orjson.loads(line.event_headers))
-        if not heard[job_id]:
+        if not published[job_id]:
             findings.lost.append(f"nobody was told how job {job_id} ended")
-        elif set(heard[job_id]) != {(line.event_key, line.event, headers)}:
-            findings.doubled.append(f"job {job_id} was announced in {len(heard[job_id])} ways")
-    for job_id in heard.keys() - {job_id for job_id, line in world.ledger.items() if line.outcome}:
+        elif set(published[job_id]) != {(line.event_key, line.event, headers)}:
+            findings.doubled.append(f"job {job_id} was announced in {len(published[job_id])} ways")
+    final = {job_id for job_id, line in world.ledger.items() if line.outcome}
+    for job_id in published.keys() - final:
         findings.wrong.append(f"job {job_id} was announced without having ended")
 
 
-def _dead_letters(world: World, findings: Findings) -> None:
-    """Every parked record lies in the dead-letter topic with its own key and value."""
+def _check_dead_letters(world: World, findings: Findings) -> None:
+    """Check that every parked record is on the dead-letter topic with its own key and value."""
     originals = {
         (record.topic, record.partition, record.offset): record for record in world.arrived
     }
-    there: dict[str, set[tuple[Any, Any]]] = defaultdict(set)
+    on_topic: dict[str, set[tuple[Any, Any]]] = defaultdict(set)
     for record in world.dead_letters:
-        there[dict(record.headers)["dlq-id"].decode()].add((record.key, record.value))
+        on_topic[dict(record.headers)["dlq-id"].decode()].add((record.key, record.value))
     for place, letter_id in world.letters.items():
         original = originals[place]
-        if not there[letter_id]:
+        if not on_topic[letter_id]:
             findings.lost.append(
                 f"the record at {place} is parked in the table and not in the topic"
             )
-        elif there[letter_id] != {(original.key, original.value)}:
+        elif on_topic[letter_id] != {(original.key, original.value)}:
             findings.wrong.append(f"the dead letter of {place} is not the original")
-    for letter_id in there.keys() - set(world.letters.values()):
+    for letter_id in on_topic.keys() - set(world.letters.values()):
         findings.wrong.append(f"dead letter {letter_id} has no row")
 
 
-def _rows(world: World, uploads: Mapping[int, Upload], findings: Findings) -> None:
-    """A replaced scope holds exactly the highest applied job's rows, an appended one those of all of them."""
+def _check_rows(world: World, uploads: Mapping[int, Upload], findings: Findings) -> None:
+    """Check the rows of every scope.
+
+    A replaced scope holds exactly the rows of the highest applied job, and an appended scope holds
+    those of all applied jobs.
+    """
     expected: dict[Scope, list[str]] = defaultdict(list)
     for upload in _applied(world, uploads):  # in the order of ids: the last one wins
         for scope, names in upload.scopes.items():
-            expected[scope] = list(names) if upload.replaces else expected[scope] + list(names)
+            if upload.replaces:
+                expected[scope] = list(names)
+            else:
+                expected[scope] += names
     for scope in expected.keys() | world.rows.keys():
         missing = Counter(expected[scope]) - Counter(world.rows.get(scope, ()))
         surplus = Counter(world.rows.get(scope, ())) - Counter(expected[scope])
@@ -181,8 +199,11 @@ def _applied(world: World, uploads: Mapping[int, Upload]) -> list[Upload]:
     return [uploads[job_id] for job_id in sorted(final.keys() & uploads.keys())]
 
 
-def _numbers(world: World, uploads: Mapping[int, Upload], findings: Findings) -> None:
-    """An event's numbers are those of the rows, and only a newer applied job on a shared scope supersedes."""
+def _check_numbers(world: World, uploads: Mapping[int, Upload], findings: Findings) -> None:
+    """Check that the numbers of an event are those of the rows.
+
+    A superseded job must name a newer applied job that shares a scope with it.
+    """
     applied = {upload.job_id: upload for upload in _applied(world, uploads)}
     newest = {scope: upload.job_id for upload in applied.values() for scope in upload.scopes}
     for job_id, upload in uploads.items():
@@ -202,36 +223,41 @@ def _numbers(world: World, uploads: Mapping[int, Upload], findings: Findings) ->
         elif line.outcome not in APPLIED:
             findings.wrong.append(f"job {job_id} ended {line.outcome}")
         else:
-            told = _told(orjson.loads(line.event), upload)
+            stated = _stated_counts(orjson.loads(line.event), upload)
             holds_all = upload.replaces and all(newest[scope] == job_id for scope in upload.scopes)
             written = sum(map(len, upload.names.values()))
-            if told != (written, written, written if holds_all else told[2]):
+            if stated != (written, written, written if holds_all else stated[2]):
                 findings.wrong.append(
-                    f"job {job_id} wrote {written} rows and its event says {told}"
+                    f"job {job_id} wrote {written} rows and its event says {stated}"
                 )
 
 
-def _told(event: Mapping[str, Any], upload: Upload) -> tuple[int, int, int]:
+def _stated_counts(event: Mapping[str, Any], upload: Upload) -> tuple[int, int, int]:
+    """How many rows an event says were processed, inserted, and remain of its own source."""
     (own,) = (line for line in event["sources"] if line["source"] == upload.source.name)
     return event["rows"]["processed"], own["inserted"], own["remaining"]
 
 
 async def committed_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
-    """Where every group has got to, by topic and partition."""
+    """The committed offsets of every group, by topic and partition."""
     admin = AIOKafkaAdminClient(**connection_options(kafka))
     await admin.start()
     try:
-        found = [
+        groups = [
             await admin.list_consumer_group_offsets(topic)
             for topic in Topics(kafka.topic_prefix).all_jobs
         ]
     finally:
         await admin.close()
-    return {(at.topic, at.partition): kept.offset for group in found for at, kept in group.items()}
+    return {
+        (place.topic, place.partition): committed.offset
+        for group in groups
+        for place, committed in group.items()
+    }
 
 
 async def end_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
-    """Where every job topic that holds anything ends, by topic and partition."""
+    """The end offsets of all job topics, by topic and partition; empty partitions are left out."""
     async with _reading(kafka) as consumer:
         ends = await _ends(consumer, Topics(kafka.topic_prefix).all_jobs)
     return {(place.topic, place.partition): end for place, end in ends.items()}
@@ -261,9 +287,8 @@ async def _reading(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    await (
-        consumer._client.force_metadata_update()
-    )  # which asks for all topics, as no other call does
+    # no public call asks the broker for the partitions of all topics
+    await consumer._client.force_metadata_update()
     places = [
         TopicPartition(topic, n)
         for topic in topics

@@ -1,6 +1,7 @@
-"""Where a test run takes its PostgreSQL and its Kafka from: what is given, else Docker, else what this machine has.
+"""Chooses the PostgreSQL and the Kafka of a test run.
 
-Choosing starts nothing; a part is started when a test first asks for it.
+The servers given by variables come first, then Docker, then what this machine has. Choosing starts
+nothing: a server starts when a test first asks for it.
 """
 
 import os
@@ -36,7 +37,7 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Kafka:
-    """A broker; a real one knows groups of several members, admin requests and transactions."""
+    """A broker; a real one has groups of several members, admin requests and transactions."""
 
     bootstrap_servers: str
     is_real: bool = True
@@ -47,7 +48,7 @@ S = TypeVar("S", Postgres, Kafka)
 
 @dataclass(frozen=True)
 class Part(Generic[S]):
-    """A server that the tests can have: what it is, for people, and how to start it."""
+    """A server for the tests: a description for people, and how to start it."""
 
     description: str
     start: Callable[[], AbstractContextManager[S]]

@@ -1,4 +1,4 @@
-"""An S3-compatible server on 127.0.0.1 for tests that Docker does not help: moto's, which keeps objects in memory."""
+"""An S3-compatible server on 127.0.0.1, without Docker: moto's, which keeps objects in memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,16 @@ import pytest
 from service.settings import StorageSettings
 
 REGION = "eu-central-1"
-_LOCATION = f"<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+_LOCATION = (
+    "<CreateBucketConfiguration>"
+    f"<LocationConstraint>{REGION}</LocationConstraint>"
+    "</CreateBucketConfiguration>"
+)
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """A running server; its endpoint."""
+    """Run a server; yield its endpoint."""
     moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -32,7 +36,10 @@ def make_bucket(endpoint: str, bucket: str) -> None:
 
 
 def s3_settings(endpoint: str, root: str, timeout: float = 10.0) -> StorageSettings:
-    """Storage settings for a bucket at this endpoint; the credentials are planted, so that none are looked for."""
+    """Storage settings for a bucket at this endpoint.
+
+    The credentials are made up: with them, the client does not look for others.
+    """
     return StorageSettings(
         root=root,
         s3_endpoint=endpoint,

@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a server, for tests that cut or freeze the line between them."""
+"""A TCP proxy between a client and a server, for tests that cut or freeze their connections."""
 
 import asyncio
 import socket
@@ -14,16 +14,16 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class TcpProxy:
-    """Listens on `port` of 127.0.0.1 and forwards to the target, between `async with` and its end.
+    """Listens on `port` of 127.0.0.1 and forwards to the target while `async with` lasts.
 
-    It runs in the test's event loop, so nothing may block that.
+    It runs in the test's event loop, so a test must not block the loop.
     """
 
     def __init__(self, target_host: str, target_port: int) -> None:
         self.port = free_port()
         self._target = (target_host, target_port)
         self._listener: asyncio.Server | None = None
-        self._lines: set[_Line] = set()
+        self._connections: set[_Connection] = set()
         self._forwarders: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._trigger: _Trigger | None = None
@@ -43,8 +43,8 @@ class TcpProxy:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        for line in self._lines:
-            line.reset()
+        for connection in self._connections:
+            connection.reset()
 
     async def mend(self) -> None:
         """Accept connections again, on the same port."""
@@ -52,20 +52,21 @@ class TcpProxy:
             self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     def freeze(self) -> None:
-        """Forward nothing until `thaw`; connections stay, and new ones are accepted."""
+        """Forward nothing until `thaw`; connections stay open, and new ones are accepted."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Forward what was held back, and go on."""
+        """Forward what was held back, and continue."""
         self._flowing.set()
 
     def cut_when(self, predicate: Callable[[bytes], bool], *, after: bool = False) -> asyncio.Event:
-        """Cut, once, when bytes from a client fulfil the predicate; the returned event says that it happened.
+        """Cut once, when the predicate is true for bytes from a client; set the returned event.
 
-        By default the server does not get these bytes. With `after` it does, and only its answer is lost.
+        By default the server does not receive these bytes. With `after` it does, and only its
+        answer is lost.
         """
         self._trigger = _Trigger(predicate, after)
-        return self._trigger.pulled
+        return self._trigger.happened
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         forwarder = asyncio.get_running_loop().create_task(self._forward(reader, writer))
@@ -78,20 +79,20 @@ class TcpProxy:
         except OSError:
             _reset(to_client)
             return
-        line = _Line(to_client, to_server)
-        self._lines.add(line)
+        connection = _Connection(to_client, to_server)
+        self._connections.add(connection)
         await asyncio.gather(
-            self._pump(from_client, to_server, lambda data: self._upwards(line, data)),
+            self._pump(from_client, to_server, lambda data: self._send_to_server(connection, data)),
             self._pump(from_server, to_client, to_client.write),
         )
-        self._lines.discard(line)
+        self._connections.discard(connection)
         to_client.close()
         to_server.close()
 
     async def _pump(
         self, source: StreamReader, target: StreamWriter, forward: Callable[[bytes], None]
     ) -> None:
-        """Forward until the source ends, by an end or by a reset, and pass that on too."""
+        """Forward until the source closes or resets the connection, and forward this as well."""
         try:
             while data := await source.read(2**16):
                 await self._flowing.wait()
@@ -101,21 +102,21 @@ class TcpProxy:
         except ConnectionError:
             _reset(target)
 
-    def _upwards(self, line: "_Line", data: bytes) -> None:
+    def _send_to_server(self, connection: "_Connection", data: bytes) -> None:
         trigger = self._trigger
         if trigger is None or not trigger.predicate(data):
-            line.to_server.write(data)
+            connection.to_server.write(data)
             return
         self._trigger = None
         if trigger.after:
-            line.to_server.write(data)
-            line.to_server.close()  # in good order: a reset could overtake the bytes
+            connection.to_server.write(data)
+            connection.to_server.close()  # no reset, which could overtake the bytes
         self.cut()
-        trigger.pulled.set()
+        trigger.happened.set()
 
 
 @dataclass(frozen=True, eq=False)
-class _Line:
+class _Connection:
     to_client: StreamWriter
     to_server: StreamWriter
 
@@ -128,11 +129,11 @@ class _Line:
 class _Trigger:
     predicate: Callable[[bytes], bool]
     after: bool
-    pulled: asyncio.Event = field(default_factory=asyncio.Event)
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def _reset(writer: StreamWriter) -> None:
-    """Close by RST, dropping what is still to be sent, unless it is being closed already."""
+    """Close with RST and drop unsent bytes, unless the connection is closing already."""
     if not writer.is_closing():
         writer.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE

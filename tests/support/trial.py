@@ -1,4 +1,4 @@
-"""A trial: one fault's own database, topics and files, the uploads sent, the workers, and the oracle at the end."""
+"""A trial: the database, topics, files and workers of one fault test, and the uploads it sends."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -31,7 +31,7 @@ _PARKED = text("SELECT count(*) FROM dead_letters")
 
 @dataclass(slots=True)
 class Trial:
-    """What a fault test works with."""
+    """What a fault test works with; at the end the oracle examines it."""
 
     settings: Settings
     university: University
@@ -55,21 +55,31 @@ class Trial:
         seed: int = 1,
         **settings: Any,
     ) -> AsyncIterator[Self]:
-        """A trial on a migrated database and a broker; `settings` are those of `settings_for`."""
+        """Open a trial on a migrated database and a broker.
+
+        `settings` are those of `settings_for`.
+        """
         root = home / "the root"
         root.mkdir(parents=True)
         engine = create_engine(database, pool_size=4)
         try:
-            university = await University.found(engine)
+            university = await University.seed(engine)
             jobs = Jobs(engine, root)
-            of_worker = settings_for(database, bootstrap_servers, root, prefix, **settings)
-            async with client(of_worker) as there:
-                yield cls(of_worker, university, jobs, Load(university, jobs, seed), there, home)
+            worker_settings = settings_for(database, bootstrap_servers, root, prefix, **settings)
+            async with client(worker_settings) as kafka_client:
+                yield cls(
+                    worker_settings,
+                    university,
+                    jobs,
+                    Load(university, jobs, seed),
+                    kafka_client,
+                    home,
+                )
         finally:
             await engine.dispose()
 
     async def send(self, *uploads: Upload, key: bytes | None = None) -> None:
-        """Produce the messages of these uploads, to any partition unless a key says which."""
+        """Produce the messages of these uploads; without a key, to random partitions."""
         for upload in uploads:
             self.uploads[upload.job_id] = upload
             await self.send_value(
@@ -79,12 +89,12 @@ class Trial:
     async def send_value(
         self, provider_type: ProviderType, value: bytes | None, **more: Any
     ) -> tuple[str, int, int]:
-        """Produce any record to a topic of jobs; where it lies."""
+        """Produce any record to a job topic; return its topic, partition and offset."""
         sent = await self.client.send(provider_type, value, **more)
         return sent.topic, sent.partition, sent.offset
 
     def worker(self, *, crash_at: str = "", settings: Settings | None = None) -> Process:
-        """A worker process that is still to be started; its log is a file of its own."""
+        """A worker process that is not started yet; it has its own log file."""
         self._workers += 1
         return Process(
             settings or self.settings,
@@ -94,7 +104,7 @@ class Trial:
 
     @contextmanager
     def working(self, **more: Any) -> Iterator[Process]:
-        """A worker process, started, and killed at the end where it still runs."""
+        """Run a worker process; kill it at the end if it still runs."""
         self._workers += 1
         log = self.logs / f"worker {self._workers}.log"
         with process(more.pop("settings", self.settings), log, **more) as worker:
@@ -113,39 +123,43 @@ class Trial:
         return int(await self.scalar(_PARKED))
 
     async def settled(self) -> int:
-        """How many have come to an end, one way or the other."""
+        """How many jobs have ended, and records are parked, together."""
         return await self.ended() + await self.parked()
 
     async def drained(self, *, within: float) -> None:
-        """Wait until every group has committed behind everything that lies on its topic by now."""
+        """Wait until every job has ended and every group has committed its topic to the end."""
 
         ends: dict[tuple[str, int], int] = {}
 
-        async def behind() -> bool:
+        async def is_drained() -> bool:
             nonlocal ends
             with suppress(KafkaError, SQLAlchemyError, OSError):
                 if await self.scalar(_OPEN.bindparams(sent=list(self.uploads))):
                     return False
                 ends = ends or await end_offsets(self.settings.kafka)
                 committed = await committed_offsets(self.settings.kafka)
-                self._behind = {at: end for at, end in ends.items() if committed.get(at, 0) < end}
+                self._behind = {
+                    place: end for place, end in ends.items() if committed.get(place, 0) < end
+                }
                 return not self._behind
             return False
 
         try:
-            await until(behind, within=within, every=0.3, what="everything is done and committed")
+            await until(
+                is_drained, within=within, every=0.3, what="everything is done and committed"
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}\nstill to come: {self._behind}\n{self.tail()}") from None
 
     def tail(self, lines: int = 40) -> str:
-        """The end of every worker's log."""
+        """The last lines of every worker's log."""
         logs = sorted(self.logs.glob("*.log"))
         return "\n".join(
             f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-lines:]) for log in logs
         )
 
     async def examine(self, *, drained: bool = True) -> Findings:
-        """What the oracle finds."""
+        """Return what the oracle finds."""
         return await examine(
             self.university.engine, self.settings.kafka, self.uploads.values(), drained=drained
         )

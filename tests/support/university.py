@@ -1,4 +1,4 @@
-"""A small university in a real database: its units, the reports of two years, and the rows that are there already."""
+"""A small university in a real database: units, reports of two years, and existing rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -15,31 +15,34 @@ from service.domain.provider_types import DataEntrySource
 
 PHYSICS, BIOLOGY, LIBRARY = "physics", "biology", "library"
 UNITS = (PHYSICS, BIOLOGY, LIBRARY)
-"""Units with a calculator report of each year, and a simulator's of 2025 beside."""
+"""Units with a calculator report of each year, and a simulator report of 2025."""
 
 UNREPORTED = "archaeology"
-"""A unit that has a calculator report of 2024, and of 2025 a simulator's alone."""
+"""A unit with a calculator report of 2024, but only a simulator report of 2025."""
 
 UNKNOWN = "alchemy"
-"""No unit at all."""
+"""The id of no unit."""
 
 USER_MANUAL = DataEntrySource.USER_MANUAL
 ANY_SOURCE: tuple[DataEntrySource | None, ...] = (*DataEntrySource, None)
 
 _WRITTEN_BY_JOBS = "data_entries, factors, upload_jobs, scope_heads, factor_heads, member_locks"
 
-# Ids far apart, so that one kind taken for another is seen.
-_FOUND = f"""
+# The ids of different tables are far apart: a test notices when code takes one for another.
+_SEED = f"""
     TRUNCATE {_WRITTEN_BY_JOBS}, units, carbon_reports, carbon_report_modules;
     ALTER TABLE units ALTER id RESTART WITH 1;
     ALTER TABLE carbon_reports ALTER id RESTART WITH 100;
     ALTER TABLE carbon_report_modules ALTER id RESTART WITH 1000;
     ALTER TABLE data_entries ALTER id RESTART WITH 10000;
     INSERT INTO units (institutional_id, name)
-    SELECT name, initcap(name) FROM unnest(CAST('{{{",".join((*UNITS, UNREPORTED))}}}' AS text[])) AS name;
+    SELECT name, initcap(name)
+    FROM unnest(CAST('{{{",".join((*UNITS, UNREPORTED))}}}' AS text[])) AS name;
     INSERT INTO carbon_reports (unit_id, year, kind)
     SELECT unit.id, report.year, report.kind
-    FROM units AS unit, (VALUES (2024, 'calculator'), (2025, 'calculator'), (2025, 'simulator')) AS report(year, kind)
+    FROM units AS unit, (
+        VALUES (2024, 'calculator'), (2025, 'calculator'), (2025, 'simulator')
+    ) AS report(year, kind)
     WHERE (unit.institutional_id, report.year, report.kind) <> ('{UNREPORTED}', 2025, 'calculator');
     INSERT INTO carbon_report_modules (carbon_report_id, module_type_id)
     SELECT id, module_type_id FROM carbon_reports, generate_series(1, 8) AS module_type_id;
@@ -48,14 +51,18 @@ _FOUND = f"""
 _MODULES = text("""
     SELECT unit.institutional_id, report.year, report.kind, module.module_type_id, module.id
     FROM carbon_report_modules AS module
-    JOIN carbon_reports AS report ON report.id = module.carbon_report_id JOIN units AS unit ON unit.id = report.unit_id
+    JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    JOIN units AS unit ON unit.id = report.unit_id
 """)
 
 _PUT = text("""
-    INSERT INTO data_entries (data_entry_type_id, carbon_report_module_id, data, year, unit_id, source, created_by_id)
+    INSERT INTO data_entries (
+        data_entry_type_id, carbon_report_module_id, data, year, unit_id, source, created_by_id
+    )
     SELECT type_id, module, data, year, unit_id, source, created_by_id
     FROM json_to_recordset(CAST(:rows AS json)) AS row(
-        type_id int, module int, data json, year int, unit_id int, source smallint, created_by_id bigint)
+        type_id int, module int, data json, year int, unit_id int,
+        source smallint, created_by_id bigint)
     RETURNING id
 """)
 
@@ -84,31 +91,34 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class University:
-    """What is where: `units` by institutional id, `modules` by unit, year, kind of report and module type."""
+    """The ids of `units` by institutional id, and of `modules`.
+
+    The key of a module is its unit, year, kind of report and module type.
+    """
 
     engine: AsyncEngine = field(repr=False)
     units: Mapping[str, int] = field(repr=False)
     modules: Mapping[tuple[str, int, str, int], int] = field(repr=False)
 
     @classmethod
-    async def found(cls, engine: AsyncEngine) -> Self:
-        """Write the host's side of a migrated database, over whatever rows are there."""
+    async def seed(cls, engine: AsyncEngine) -> Self:
+        """Fill the application's tables of a migrated database, in place of all existing rows."""
         async with engine.begin() as conn:
-            await _script(conn, _FOUND)
+            await _run_script(conn, _SEED)
             units = {
                 name: id_
                 for id_, name in await conn.execute(text("SELECT id, institutional_id FROM units"))
             }
             modules = {
-                (unit, year, kind, of): id_
-                for unit, year, kind, of, id_ in await conn.execute(_MODULES)
+                (unit, year, kind, module_type): id_
+                for unit, year, kind, module_type, id_ in await conn.execute(_MODULES)
             }
         return cls(engine, units, modules)
 
     def module(
         self, unit: str, type_id: int = 66, *, year: int = 2025, kind: str = "calculator"
     ) -> int:
-        """The module that the entries of a type belong to."""
+        """The id of the module that the entries of a type belong to."""
         return self.modules[unit, year, kind, entry_type(type_id).module_type_id]
 
     def entry(
@@ -123,15 +133,20 @@ class University:
         created_by_id: int | None = None,
         **data: Any,
     ) -> Entry:
-        """A row as it would have been written, by a job or by hand."""
+        """A row as a job or a person would have written it."""
         module = self.module(unit, type_id, year=year, kind=kind)
         entry = Entry(
             module, type_id, source, {"name": "older"} | data, year, self.units[unit], created_by_id
         )
-        return entry if year_and_unit else replace(entry, year=None, unit_id=None)
+        if not year_and_unit:
+            entry = replace(entry, year=None, unit_id=None)
+        return entry
 
     def bystanders(self, source: int) -> dict[str, Entry]:
-        """Rows that no upload of `source` for physics' other purchases of 2025 may touch, by what sets them apart."""
+        """Rows that an upload of `source` for physics' other purchases of 2025 must not touch.
+
+        The keys say how the rows differ from those that the upload may replace.
+        """
         others = (other for other in ANY_SOURCE if other != source)
         return {
             **{
@@ -156,7 +171,7 @@ class University:
         }
 
     async def put(self, *entries: Entry) -> list[int]:
-        """Write rows; their ids."""
+        """Write rows; return their ids."""
         rows = [
             {name: getattr(entry, name) for name in Entry.__slots__ if name != "written"}
             for entry in entries
@@ -167,8 +182,8 @@ class University:
     async def entries(self) -> dict[int, Entry]:
         """All rows by id."""
         async with self.engine.connect() as conn:
-            found = await conn.execute(text("SELECT * FROM data_entries ORDER BY id"))
-            return {row.id: _entry(row) for row in found}
+            rows = await conn.execute(text("SELECT * FROM data_entries ORDER BY id"))
+            return {row.id: _entry(row) for row in rows}
 
     async def scopes(self) -> dict[Scope, list[Entry]]:
         """All rows by module, type and source, in the order of their ids."""
@@ -179,11 +194,11 @@ class University:
         return (await self.scopes()).get((self.module(unit, type_id), type_id, source), [])
 
     async def names(self, unit: str, source: int | None, type_id: int = 66) -> list[str]:
-        """What the rows of `scope` are named."""
+        """The names of the rows of `scope`."""
         return [entry.data["name"] for entry in await self.scope(unit, source, type_id)]
 
     async def heads(self) -> dict[Scope, int]:
-        """Which job's rows are in a scope."""
+        """The head of every scope: the job whose rows are in it."""
         query = (
             "SELECT carbon_report_module_id, data_entry_type_id, source, job_id FROM scope_heads"
         )
@@ -194,24 +209,25 @@ class University:
             }
 
     async def clear(self) -> None:
-        """Forget every row that people or jobs have written, and every job."""
+        """Delete every row that people or jobs have written, and every job."""
         await self.execute(f"TRUNCATE {_WRITTEN_BY_JOBS}")
 
     async def execute(self, script: str) -> None:
         """Run SQL statements, separated by semicolons."""
         async with self.engine.begin() as conn:
-            await _script(conn, script)
+            await _run_script(conn, script)
 
 
 def by_scope(entries: Iterable[Entry]) -> dict[Scope, list[Entry]]:
     """Rows by module, type and source."""
-    found: dict[Scope, list[Entry]] = defaultdict(list)
+    scopes: dict[Scope, list[Entry]] = defaultdict(list)
     for entry in entries:
-        found[entry.scope].append(entry)
-    return dict(found)
+        scopes[entry.scope].append(entry)
+    return dict(scopes)
 
 
-async def _script(conn: AsyncConnection, statements: str) -> None:
+async def _run_script(conn: AsyncConnection, statements: str) -> None:
+    """Run several statements at once: SQLAlchemy runs only one, the driver runs all."""
     driver = (await conn.get_raw_connection()).driver_connection
     assert driver is not None
     await driver.execute(statements)

@@ -1,4 +1,4 @@
-"""Waiting for an effect, instead of sleeping."""
+"""Waits for an effect, instead of sleeping for a fixed time."""
 
 import asyncio
 import inspect
@@ -10,14 +10,15 @@ from typing import Any
 async def until(
     condition: Callable[[], Any | Awaitable[Any]], *, within: float, every: float = 0.05, what: str
 ) -> Any:
-    """Wait for a condition, sync or async, to be true, and return what it gave.
+    """Wait until a condition, sync or async, returns something true, and return that.
 
-    Looks every `every` seconds; raises AssertionError naming `what` after `within` seconds.
+    Checks every `every` seconds. Raises AssertionError with the text `what` after `within` seconds.
     """
     deadline = time.monotonic() + within
     while True:
-        given = condition()
-        seen = await given if inspect.isawaitable(given) else given
+        seen = condition()
+        if inspect.isawaitable(seen):
+            seen = await seen
         if seen:
             return seen
         if time.monotonic() >= deadline:

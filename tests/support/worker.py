@@ -1,4 +1,4 @@
-"""A worker for tests, in this process or as one of its own, and a client that talks to it over Kafka."""
+"""A worker for tests, in this process or another one, and a client that talks to it over Kafka."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ import httpx
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from pydantic import SecretStr
 
 from service.app import App, build_app
 from service.contract.topics import Topics
@@ -31,7 +32,10 @@ CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 def settings_for(
     database: str, kafka: str, root: Path, prefix: str, /, **more: dict[str, Any]
 ) -> Settings:
-    """Settings of a test's own worker; `more` overrides groups, `kafka={"session_timeout": 6}`."""
+    """The settings of a test's own worker.
+
+    `more` overrides settings, or groups of them: `kafka={"session_timeout": 6}`.
+    """
     groups: dict[str, Any] = {
         "database": {"url": database},
         "kafka": {
@@ -45,16 +49,16 @@ def settings_for(
         "retry": {"first_pause": 0.05, "longest_pause": 0.5, "probe_pause": 0.5},
         "announce": {"sweep_interval": 0.5},
     }
-    alone = {name: more.pop(name) for name in list(more) if not isinstance(more[name], dict)}
+    single = {name: more.pop(name) for name in list(more) if not isinstance(more[name], dict)}
     merged = {
         name: groups.get(name, {}) | more.get(name, {}) for name in groups.keys() | more.keys()
     }
-    return Settings(**merged, **alone, _env_file=None)
+    return Settings(**merged, **single, _env_file=None)
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[App]:
-    """A worker in this process, ready to work; drained at the end."""
+    """Run a worker in this process, once it is ready to work; drain it at the end."""
     app = build_app(settings)
     work = asyncio.create_task(app.run())
     try:
@@ -68,21 +72,23 @@ async def running(settings: Settings) -> AsyncIterator[App]:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The same settings as the environment of a process."""
+    """The settings as environment variables of a process."""
     variables = {}
     for group, values in settings.model_dump(exclude_unset=True).items():
-        for name, value in values.items() if isinstance(values, dict) else [("", values)]:
-            if value is None:
-                continue
-            variable = f"UPLOADS_{group}__{name}" if name else f"UPLOADS_{group}"
-            variables[variable.upper()] = (
-                value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
-            )
-    return variables
+        if isinstance(values, dict):
+            named = {f"UPLOADS_{group}__{name}": value for name, value in values.items()}
+        else:
+            named = {f"UPLOADS_{group}": values}
+        variables |= {name.upper(): value for name, value in named.items() if value is not None}
+    return {name: _as_text(value) for name, value in variables.items()}
+
+
+def _as_text(value: Any) -> str:
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 class Process:
-    """A worker as a process of its own: one that can be killed."""
+    """A worker as another process, which can be killed."""
 
     def __init__(self, settings: Settings, *, log: Path, crash_at: str = "") -> None:
         self.port = free_port()
@@ -105,7 +111,7 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal's number where one killed it."""
+        """None while it runs; minus the signal's number if a signal killed it."""
         assert self.process is not None
         return self.process.poll()
 
@@ -120,12 +126,11 @@ class Process:
         self.process.wait()
 
     async def health(self, probe: str) -> int:
-        """The status of `/health/<probe>`; 0 where nobody answers."""
+        """The HTTP status of `/health/<probe>`; 0 without an answer."""
         async with httpx.AsyncClient() as client:
             with suppress(httpx.HTTPError):
-                return (
-                    await client.get(f"http://127.0.0.1:{self.port}/health/{probe}", timeout=5)
-                ).status_code
+                url = f"http://127.0.0.1:{self.port}/health/{probe}"
+                return (await client.get(url, timeout=5)).status_code
         return 0
 
     async def ready(self, within: float = 30) -> None:
@@ -138,7 +143,7 @@ class Process:
 
 @contextmanager
 def process(settings: Settings, log: Path, *, crash_at: str = "") -> Iterator[Process]:
-    """A worker process, started, and killed at the end where it still runs."""
+    """Run a worker process; kill it at the end if it still runs."""
     worker = Process(settings, log=log, crash_at=crash_at)
     worker.start()
     try:
@@ -148,7 +153,10 @@ def process(settings: Settings, log: Path, *, crash_at: str = "") -> Iterator[Pr
 
 
 class Client:
-    """What the application does: produces jobs and reads what comes back. Reads all partitions, in no group."""
+    """The application's part: it produces jobs and reads events.
+
+    It reads all partitions, without a consumer group.
+    """
 
     def __init__(
         self, settings: Settings, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer
@@ -167,14 +175,14 @@ class Client:
         key: bytes | None = None,
         **more: Any,
     ) -> Any:
-        """Produce one record to the topic of a provider type; where it lies."""
+        """Produce one record to the topic of a provider type; return its metadata."""
         payload = orjson.dumps(value) if isinstance(value, dict) else value
         return await self._producer.send_and_wait(
             self.topics.job_topic(provider_type), payload, key=key, **more
         )
 
     async def read(self) -> None:
-        """Take in what has arrived."""
+        """Add the records that have arrived to `records`."""
         batches = await self._consumer.getmany(timeout_ms=50)
         self.records.extend(record for records in batches.values() for record in records)
 
@@ -209,7 +217,7 @@ class Client:
         return self.of_topic(self.topics.dead_letter)
 
     async def committed(self, provider_type: ProviderType) -> dict[int, int]:
-        """The committed offsets of a topic's group, by partition; partitions without one are left out."""
+        """The committed offsets of a topic's group by partition, where there are any."""
         topic = self.topics.job_topic(provider_type)
         consumer = AIOKafkaConsumer(
             **connection_options(self._settings.kafka), group_id=topic, enable_auto_commit=False
@@ -226,7 +234,7 @@ class Client:
 
 @asynccontextmanager
 async def client(settings: Settings) -> AsyncIterator[Client]:
-    """A client of the worker with these settings; the topics exist once it does."""
+    """A client of the worker with these settings; it creates the topics first."""
     topics = Topics(settings.kafka.topic_prefix)
 
     async def created() -> bool:
