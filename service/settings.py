@@ -283,10 +283,7 @@ def _variables_of(settings: type[BaseSettings], path: tuple[int | str, ...]) -> 
     If a whole group is missing, these are the required variables of the group.
     """
     group = settings.model_fields[str(path[0])].annotation
-    is_group = isinstance(group, type) and issubclass(group, BaseModel)
-    if len(path) > 1 or not is_group:
-        return [variable(path)]
-
-    return [
-        variable((*path, name)) for name, field in group.model_fields.items() if field.is_required()
-    ]
+    if len(path) == 1 and isinstance(group, type) and issubclass(group, BaseModel):
+        required = [name for name, field in group.model_fields.items() if field.is_required()]
+        return [variable((*path, name)) for name in required]
+    return [variable(path)]

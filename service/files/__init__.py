@@ -1,1 +1,1 @@
-"""The bytes of an upload: where a file lies, how it is fetched, verified and decompressed."""
+"""Files of uploads: which URLs are allowed, and how files are fetched, checked and stored."""

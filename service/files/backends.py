@@ -1,7 +1,7 @@
-"""The places that hold files: a local directory, a bucket, https hosts. Each reads in its own way; all fail alike.
+"""The storage backends: a local directory, or a bucket of an object store.
 
-Where a file's own absence is told apart from the whole place's: the first parks one job (`FileGone`),
-the second stops the service (`StoreRefuses`).
+Both raise the same errors. A missing file parks one job (`FileGone`). A missing root directory or
+bucket would make every job fail, so it stops the service (`StoreRefuses`).
 """
 
 import asyncio
@@ -28,78 +28,95 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
 CHUNK = 2**20
-"""Bytes read at a time; a store that is slower than one chunk per timeout counts as away."""
+"""Bytes that are read at a time. A store that needs longer than the timeout for them is away."""
 
-_NEVER_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class StorageBackend(Protocol):
-    """Where the files below the storage root lie."""
+    """Reads and writes the files below the storage root."""
 
     def check(self, location: Location) -> None:
-        """Raise `UrlRefused` where the path leads out of the root."""
+        """Raise `UrlRefused` if the path leads out of the root."""
 
     def read(self, location: Location) -> AsyncGenerator[bytes, None]:
-        """The file's bytes, in chunks of about `CHUNK`."""
+        """Read the file's bytes, in chunks of about `CHUNK` bytes."""
 
     async def size(self, location: Location) -> int:
-        """The file's bytes as stored, without reading them."""
+        """The file's size as stored, in bytes."""
 
     async def write(self, location: Location, source: Path) -> None:
-        """Store a local file, whole or not at all, over what was there."""
+        """Store the local file `source`, as a whole or not at all; replace an older file."""
 
 
 class DirectoryBackend:
-    """A local directory, read as plain files: obstore reads 8 KiB at a time, and takes ten times as long."""
+    """A local directory.
+
+    The files are read directly: obstore reads a local file 8 KiB at a time, and takes ten times as
+    long.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def check(self, location: Location) -> None:
-        with self._telling(location):
+        with self._translate_os_errors(location):
             root = os.path.realpath(self._root)
             target = os.path.realpath(self._root / location.path)
         if os.path.commonpath((root, target)) != root:
             raise UrlRefused("symbolic_link")
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
-        with self._telling(location):
-            file, chunk = await asyncio.to_thread(self._open, location.path)
+        with self._translate_os_errors(location):
+            file, chunk = await asyncio.to_thread(self._open_and_read, location.path)
             try:
                 while chunk:
                     yield chunk
-                    chunk = b"" if file.closed else await asyncio.to_thread(file.read, CHUNK)
+                    if file.closed:
+                        return
+                    chunk = await asyncio.to_thread(file.read, CHUNK)
             finally:
                 if not file.closed:
                     await asyncio.to_thread(file.close)
 
     async def size(self, location: Location) -> int:
-        with self._telling(location):
-            return await asyncio.to_thread(lambda: self._regular(location.path).st_size)
+        with self._translate_os_errors(location):
+            found = await asyncio.to_thread(self._stat_file, location.path)
+            return found.st_size
 
     async def write(self, location: Location, source: Path) -> None:
-        with self._telling(location):
+        with self._translate_os_errors(location):
             await asyncio.to_thread(self._copy, source, self._root / location.path)
 
-    def _open(self, path: str) -> tuple[BinaryIO, bytes]:
-        """A file and its first chunk; where that is all, the file is closed: most are small, and a thread is dear."""
-        self._regular(path)
+    def _open_and_read(self, path: str) -> tuple[BinaryIO, bytes]:
+        """Open a file and read its first chunk; if this is the whole file, close it again.
+
+        Most files are small. So one thread call is enough for them, instead of one each to open,
+        read and close.
+        """
+        self._stat_file(path)
         file = (self._root / path).open("rb")
         chunk = file.read(CHUNK)
         if len(chunk) < CHUNK:
             file.close()
         return file, chunk
 
-    def _regular(self, path: str) -> os.stat_result:
+    def _stat_file(self, path: str) -> os.stat_result:
         found = (self._root / path).stat()
-        if not stat.S_ISREG(found.st_mode):  # a named pipe would block its reader for ever
+        # Opening a named pipe would block for ever, so only regular files are accepted.
+        if not stat.S_ISREG(found.st_mode):
             raise UrlRefused("not_a_file")
         return found
 
     def _copy(self, source: Path, target: Path) -> None:
-        self._root.stat()  # a root that is not mounted must not come into being here
+        # Fail if the root does not exist: it may be a volume that is not mounted, and `mkdir` below
+        # would create it on the wrong disk.
+        self._root.stat()
         target.parent.mkdir(parents=True, exist_ok=True)
+
+        # A rename is atomic, so no reader ever sees a part of the file.
         part = target.with_name(f".{uuid4()}.part")
         try:
             shutil.copyfile(source, part)
@@ -108,79 +125,85 @@ class DirectoryBackend:
             part.unlink(missing_ok=True)
 
     @contextmanager
-    def _telling(self, location: Location) -> Iterator[None]:
+    def _translate_os_errors(self, location: Location) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            known = {"url": location.url, "reason": str(error.strerror)}
-            if error.errno in _NEVER_THERE and self._root.is_dir():
-                raise FileGone("reason", **known) from None
+            values = {"url": location.url, "reason": str(error.strerror)}
+            if error.errno in _NO_SUCH_FILE and self._root.is_dir():
+                raise FileGone("reason", **values) from None
             if error.errno in DISK_FULL:
-                raise DiskFull("reason", **known) from None
-            if error.errno in _NEVER_THERE | {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise StoreRefuses("reason", **known) from None
-            raise StoreAway("reason", **known) from None
+                raise DiskFull("reason", **values) from None
+            if error.errno in _NO_SUCH_FILE | _NO_PERMISSION:
+                raise StoreRefuses("reason", **values) from None
+            raise StoreAway("reason", **values) from None
 
 
 class BucketBackend:
-    """A bucket of an object store, or a prefix in one; `path` counts from there."""
+    """A bucket of an object store, or a prefix in a bucket. Paths are relative to it."""
 
     def __init__(self, objects: "ObjectStore") -> None:
         self._objects = objects
 
     @classmethod
     def of(cls, settings: StorageSettings) -> Self:
-        """The bucket that the settings' root names; its credentials are the settings' or the environment's."""
-        pause = timedelta(seconds=settings.timeout)
+        """The bucket of the storage root.
+
+        Its credentials come from the settings, or else from the usual variables of the environment.
+        """
+        timeout = timedelta(seconds=settings.timeout)
         client: ClientConfig = {
-            "timeout": timedelta(
-                days=1
-            ),  # the default of 30 s for a whole file would cut off a large one
-            "read_timeout": pause,
-            "connect_timeout": pause,
+            # For a whole request. The default of 30 s would cut off the download of a large file.
+            "timeout": timedelta(days=1),
+            "read_timeout": timeout,
+            "connect_timeout": timeout,
             "allow_http": (settings.s3_endpoint or "").startswith("http://"),
         }
-        retry: RetryConfig = {"max_retries": 3, "retry_timeout": pause}
-        config = _s3(settings) if settings.root.startswith("s3://") else None
-        return cls(
-            from_url(settings.root, config=config, client_options=client, retry_config=retry)
-        )
+        retry: RetryConfig = {"max_retries": 3, "retry_timeout": timeout}
+
+        config = _s3_config(settings) if settings.root.startswith("s3://") else None
+        objects = from_url(settings.root, config=config, client_options=client, retry_config=retry)
+        return cls(objects)
 
     def check(self, location: Location) -> None:
-        """Nothing to check: an object's key is a name, and has no links."""
+        """Accept every path: an object store has no symbolic links."""
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
-        with _telling_of_objects(location):
+        with _translate_store_errors(location):
             found = await obstore.get_async(self._objects, location.path)
             async for chunk in found.stream(CHUNK):
                 yield chunk
 
     async def size(self, location: Location) -> int:
-        with _telling_of_objects(location):
-            return (await obstore.head_async(self._objects, location.path))["size"]
+        with _translate_store_errors(location):
+            found = await obstore.head_async(self._objects, location.path)
+            return found["size"]
 
     async def write(self, location: Location, source: Path) -> None:
-        with _telling_of_objects(location):
+        with _translate_store_errors(location):
             await obstore.put_async(self._objects, location.path, source, max_concurrency=2)
 
 
-def _s3(settings: StorageSettings) -> "S3Config":
-    secret = settings.s3_secret_access_key
-    named = {
-        "endpoint": settings.s3_endpoint,
-        "region": settings.s3_region,
-        "access_key_id": settings.s3_access_key_id,
-        "secret_access_key": None if secret is None else secret.get_secret_value(),
-    }
-    return {name: value for name, value in named.items() if value is not None}  # type: ignore[return-value]
+def _s3_config(settings: StorageSettings) -> "S3Config":
+    """The settings of S3 that are given; obstore takes the others from the environment."""
+    config: S3Config = {}
+    if settings.s3_endpoint is not None:
+        config["endpoint"] = settings.s3_endpoint
+    if settings.s3_region is not None:
+        config["region"] = settings.s3_region
+    if settings.s3_access_key_id is not None:
+        config["access_key_id"] = settings.s3_access_key_id
+    if settings.s3_secret_access_key is not None:
+        config["secret_access_key"] = settings.s3_secret_access_key.get_secret_value()
+    return config
 
 
 @contextmanager
-def _telling_of_objects(location: Location) -> Iterator[None]:
-    """Name obstore's errors; of their text only the first words, the rest may quote a signed request."""
+def _translate_store_errors(location: Location) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        # obstore raises the same class for a missing object and for a missing bucket.
         if "<Code>NoSuchBucket</Code>" in str(error):
             raise StoreRefuses("no_bucket", url=location.url) from None
         raise FileGone("at", url=location.url) from None
@@ -191,6 +214,10 @@ def _telling_of_objects(location: Location) -> Iterator[None]:
 
 
 def _first_words(error: Exception) -> str:
-    """`Server returned non-2xx status code: 503 Service Unavailable`, without the request and the answer's body."""
+    """The part of obstore's message that says what is wrong.
+
+    For example `Server returned non-2xx status code: 503 Service Unavailable`. The rest may quote
+    the request with its signature, or the body of the response.
+    """
     line = str(error).partition("\n")[0].partition("<")[0]
     return line.rpartition(" - ")[2].rstrip(": .")[:200]

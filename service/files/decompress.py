@@ -1,4 +1,4 @@
-"""From the bytes as stored to those of the CSV: gzip members or zstd frames, a little at a time."""
+"""Decompress a stored file (gzip members or zstd frames) piece by piece, in bounded memory."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -8,19 +8,26 @@ import zstandard
 
 from service.domain.errors import BadEncoding
 
-_BITE = 512
-"""Compressed bytes taken at a time.
+_PIECE = 512
+"""Compressed bytes that are decompressed at a time.
 
-The worst frame turns 4 bytes into 128 KiB; so one bite never needs more than 2 x 16 MiB of memory.
+In the worst case 4 bytes become 128 KiB. So a piece becomes at most 16 MiB, and decompressing it
+needs at most twice this memory.
 """
 
 _ZSTD_WINDOW = 2**23
-"""The largest window that a zstd decoder must support (RFC 8878), and that levels up to 19 use."""
+"""The largest window that we accept, in bytes: 8 MiB.
+
+RFC 8878 recommends that every decoder supports it. Compression levels up to 19 do not need more.
+"""
 
 _GZIP = 16 + zlib.MAX_WBITS
+"""zlib's code for a stream with a gzip header and trailer, and with the largest window."""
 
 
 class _Frame(Protocol):
+    """The decompressor of one frame, as `zlib` and `zstandard` make it."""
+
     @property
     def eof(self) -> bool: ...
     @property
@@ -28,18 +35,22 @@ class _Frame(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class Plain:
-    """A file that is stored as it is."""
+class PassThrough:
+    """For a file that is not compressed: returns the bytes as they are."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        """The next bytes, unchanged."""
         yield data
 
     def finish(self) -> None:
-        """Nothing can be missing."""
+        """Do nothing: a file without frames cannot be incomplete."""
 
 
-class Compressed:
-    """A file that is stored as one or more frames, one right after the other."""
+class FrameDecompressor:
+    """For a compressed file: decompresses its frames, which follow each other directly.
+
+    `name` is the encoding, and a part of the error's case. A gzip file calls its frames members.
+    """
 
     def __init__(self, name: str, new_frame: Callable[[], _Frame]) -> None:
         self._name = name
@@ -48,39 +59,43 @@ class Compressed:
         self._number = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The next bytes, decompressed, in pieces of 16 MiB at most. Raises `BadEncoding`."""
+        """The next bytes, decompressed, in pieces of at most 16 MiB. Raises `BadEncoding`."""
         try:
-            for start in range(0, len(data), _BITE):
-                yield from self._bite(data[start : start + _BITE])
+            for start in range(0, len(data), _PIECE):
+                yield from self._decompress(data[start : start + _PIECE])
         except (zlib.error, zstandard.ZstdError) as error:
             raise BadEncoding(
                 f"broken_{self._name}", frame=self._number, reason=str(error)
             ) from None
 
     def finish(self) -> None:
-        """Raises `BadEncoding` where the last frame has not ended."""
+        """Raise `BadEncoding` if the last frame is incomplete."""
         if self._frame is not None:
             raise BadEncoding(f"cut_short_{self._name}", frame=self._number)
 
-    def _bite(self, data: bytes) -> Iterator[bytes]:
+    def _decompress(self, data: bytes) -> Iterator[bytes]:
+        """Decompress one piece, in which frames may end and new ones may begin."""
         while data:
             if self._frame is None:
-                self._frame, self._number = self._new_frame(), self._number + 1
+                self._frame = self._new_frame()
+                self._number += 1
             yield self._frame.decompress(data)
-            data = b""
-            if self._frame.eof:
-                data, self._frame = self._frame.unused_data, None
+
+            if not self._frame.eof:
+                return
+            data = self._frame.unused_data
+            self._frame = None
 
 
-def decompressor(content_encoding: str | None) -> Plain | Compressed:
-    """What turns a file's stored bytes into its own. Raises `BadEncoding` where nothing does."""
+def decompressor(content_encoding: str | None) -> PassThrough | FrameDecompressor:
+    """The decompressor for a content encoding. Raises `BadEncoding` if there is none."""
     match content_encoding:
         case None:
-            return Plain()
+            return PassThrough()
         case "gzip":
-            return Compressed("gzip", lambda: zlib.decompressobj(wbits=_GZIP))
+            return FrameDecompressor("gzip", lambda: zlib.decompressobj(wbits=_GZIP))
         case "zstd":
             decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-            return Compressed("zstd", decoder.decompressobj)
+            return FrameDecompressor("zstd", decoder.decompressobj)
         case other:
             raise BadEncoding("unknown", found=repr(other))

@@ -1,4 +1,4 @@
-"""From a claim check to a local file that is what the claim says, and text in UTF-8."""
+"""Fetch the file of a claim check to the local disk, and check that it is what the claim says."""
 
 import asyncio
 import hashlib
@@ -26,13 +26,16 @@ from service.files.store import FileStore
 from service.files.urls import Location
 from service.settings import LimitSettings
 
-SMALL = 2**16
-"""Bytes that are sooner taken on the event loop than handed to a thread and back, unless they may decompress."""
+_SMALL_CHUNK = 2**16
+"""A chunk of fewer bytes is processed on the event loop, because a thread switch would take longer.
+
+This holds for plain files only: a small compressed chunk may become large.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """A fetched file on the local disk, verified and decompressed; `size` in bytes."""
+    """A fetched file on the local disk, checked and decompressed. `size` is in bytes."""
 
     path: Path
     size: int
@@ -48,36 +51,43 @@ async def fetch_file(
     now: datetime,
     on_bytes: Callable[[int], None] = lambda _: None,
 ) -> AsyncGenerator[Spool, None]:
-    """Spool a job's file in `directory`, verified; it is deleted when the context ends, however it ends.
+    """Fetch a job's file to a spool in `directory`, and check it.
 
-    `on_bytes` is told how many stored bytes have come so far. Raises `FileExpired`, `UrlRefused`,
-    `TooLarge`, `WrongSize`, `WrongChecksum`, `BadEncoding`, `Refusal` (empty_file, not_utf8), `DiskFull`
-    and what `FileStore.read` raises. A file that is not what its claim says is told so before anything
-    that its bytes hold.
+    The spool is deleted when the context ends, with or without an error. `on_bytes` gets the number
+    of stored bytes that have arrived so far.
+
+    Raises `FileExpired`, `UrlRefused`, `TooLarge`, `WrongSize`, `WrongChecksum`, `BadEncoding`,
+    `Refusal` (empty_file, not_utf8), `DiskFull` and the errors of `FileStore.read`. If both the
+    claim check and the content are wrong, the error is about the claim check.
     """
     location = await resolve_claim(file, store, limits, now)
-    with _room(directory), _spool(directory / "spool.csv") as spool:
-        intake = _Intake(file, limits, spool)
+    with _translate_full_disk(directory), _open_spool(directory / "spool.csv") as spool:
+        writer = _SpoolWriter(file, limits, spool)
         async with aclosing(store.read(location)) as chunks:
             async for chunk in chunks:
-                on_bytes(await intake.take(chunk))
-        yield Spool(Path(spool.name), intake.finish())
+                on_bytes(await writer.write(chunk))
+        yield Spool(Path(spool.name), writer.finish())
 
 
 async def resolve_claim(
     file: FileRef, store: FileStore, limits: LimitSettings, now: datetime
 ) -> Location:
-    """Where the file lies, if it is worth reading at all. Raises `FileExpired`, `UrlRefused` and `TooLarge`."""
+    """The location of a file, after all checks that need no byte of it.
+
+    Raises `FileExpired`, `UrlRefused` and `TooLarge`.
+    """
     if file.expires_at is not None and now > file.expires_at:
         raise FileExpired("since", expires_at=file.expires_at.isoformat())
+
     location = await asyncio.to_thread(store.resolve, file.url)
+
     if file.size > limits.file_bytes:
         raise TooLarge("file", size=file.size, most=limits.file_bytes)
     return location
 
 
 @contextmanager
-def _spool(path: Path) -> Iterator[IO[bytes]]:
+def _open_spool(path: Path) -> Iterator[IO[bytes]]:
     try:
         with path.open("wb") as spool:
             yield spool
@@ -86,8 +96,11 @@ def _spool(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _room(directory: Path) -> Iterator[None]:
-    """Say so when the disk is full; the caller's own files beside the spool may fill it too."""
+def _translate_full_disk(directory: Path) -> Iterator[None]:
+    """Raise `DiskFull` for the system's errors of a full disk.
+
+    The body of the caller's `async with` is inside too: it may write more files to `directory`.
+    """
     try:
         yield
     except OSError as error:
@@ -98,67 +111,81 @@ def _room(directory: Path) -> Iterator[None]:
         raise
 
 
-class _Intake:
-    """Takes a file's chunks in turn: counts and hashes them as stored, spools them decompressed and checked.
+class _SpoolWriter:
+    """Writes the chunks of a file to the spool.
 
-    What is wrong inside of the bytes is kept until they have all come: a file that was changed after
-    its submission is told so, whatever it looks like now.
+    The stored bytes are counted and hashed, then decompressed, checked for UTF-8 and written.
+
+    The first error in the content is kept, and raised only after all bytes have arrived and the
+    checksum is right. If the checksum is wrong, the file was changed after its submission: this is
+    the cause that the submitter needs to know, not what the changed bytes look like.
     """
 
     def __init__(self, file: FileRef, limits: LimitSettings, spool: IO[bytes]) -> None:
         self._file = file
-        self._most = _most_decompressed(file, limits)
+        self._max_size = _max_spool_size(file, limits)
         self._spool = spool
         self._sha256 = hashlib.sha256()
         self._decompressor = decompressor(file.content_encoding)
         self._utf8 = Utf8Check()
-        self._stored = self._size = 0
-        self._fault: UploadError | None = None
+        self._stored = 0
+        self._size = 0
+        self._content_error: UploadError | None = None
 
-    async def take(self, chunk: bytes) -> int:
-        """How many stored bytes have come, with this chunk. Raises `WrongSize` when they are too many."""
+    async def write(self, chunk: bytes) -> int:
+        """Take the next chunk, and return how many stored bytes have arrived so far.
+
+        Raises `WrongSize` if they are more than the claim check says.
+        """
         self._stored += len(chunk)
         if self._stored > self._file.size:
             raise WrongSize("longer", stated=self._file.size)
-        if len(chunk) < SMALL and self._file.content_encoding is None:
-            self._work(chunk)
+
+        if len(chunk) < _SMALL_CHUNK and self._file.content_encoding is None:
+            self._hash_and_write(chunk)
         else:
-            await asyncio.to_thread(self._work, chunk)
+            await asyncio.to_thread(self._hash_and_write, chunk)
         return self._stored
 
-    def _work(self, chunk: bytes) -> None:
-        self._sha256.update(chunk)
-        self._guarded(lambda: self._unpack(chunk))
-
     def finish(self) -> int:
-        """The size of the spool, once all of the file has come and nothing is wrong with it."""
+        """Do the last checks, and return the size of the spool in bytes.
+
+        Raises `WrongSize`, `WrongChecksum`, or the first error in the content.
+        """
         if self._stored < self._file.size:
             raise WrongSize("shorter", found=self._stored, stated=self._file.size)
-        if (found := self._sha256.hexdigest()) != self._file.sha256:
+
+        found = self._sha256.hexdigest()
+        if found != self._file.sha256:
             raise WrongChecksum("other", found=found, stated=self._file.sha256)
-        self._guarded(self._close)
-        if self._fault is not None:
-            raise self._fault
+
+        self._keep_first_error(self._finish_content)
+        if self._content_error is not None:
+            raise self._content_error
         return self._size
 
-    def _guarded(self, step: Callable[[], None]) -> None:
-        """Do the next step unless one before it found a fault."""
-        if self._fault is not None:
+    def _hash_and_write(self, chunk: bytes) -> None:
+        self._sha256.update(chunk)
+        self._keep_first_error(lambda: self._decompress_and_write(chunk))
+
+    def _keep_first_error(self, step: Callable[[], None]) -> None:
+        """Run a step and keep its error; do nothing if an earlier step has failed."""
+        if self._content_error is not None:
             return
         try:
             step()
-        except UploadError as fault:
-            self._fault = fault
+        except UploadError as error:
+            self._content_error = error
 
-    def _unpack(self, chunk: bytes) -> None:
+    def _decompress_and_write(self, chunk: bytes) -> None:
         for piece in self._decompressor.feed(chunk):
             self._size += len(piece)
-            if self._size > self._most:
-                raise TooLarge("decompressed", stored=self._stored, most=self._most)
+            if self._size > self._max_size:
+                raise TooLarge("decompressed", stored=self._stored, most=self._max_size)
             self._utf8.feed(piece)
             self._spool.write(piece)
 
-    def _close(self) -> None:
+    def _finish_content(self) -> None:
         self._decompressor.finish()
         self._utf8.finish()
         if not self._size:
@@ -166,8 +193,8 @@ class _Intake:
         self._spool.flush()
 
 
-def _most_decompressed(file: FileRef, limits: LimitSettings) -> int:
-    """How large the spool may grow, in bytes."""
+def _max_spool_size(file: FileRef, limits: LimitSettings) -> int:
+    """How large the spool may become, in bytes."""
     if file.content_encoding is None:
         return file.size
     return min(limits.decompressed_bytes, int(limits.compression_ratio * file.size))

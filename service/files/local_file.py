@@ -1,4 +1,7 @@
-"""A file on this machine: what a claim check says of it, and a store that holds nothing else."""
+"""A file on this machine: its claim check, and a file store that has only this file.
+
+The commands use it, so that they check a local file with the same code as the worker.
+"""
 
 import asyncio
 import hashlib
@@ -12,39 +15,47 @@ from service.files.store import FileStore
 from service.files.urls import Location
 
 URL = "file:///local/file"
-"""What the one file of a `local_store` is called there, whatever its path is."""
+"""The URL of the file in a `local_store`. It does not depend on the file's path."""
 
 _ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
 _READ_SECONDS = 60.0
 
 
 def claim_check_of(path: Path, url: str) -> dict[str, Any]:
-    """The claim check of a file that lies, or will lie, at `url`: its size and sha256, and how it is compressed."""
+    """The claim check of a local file that is, or will be, stored at `url`.
+
+    The result has the fields of `FileClaim`. `content_encoding` follows from the suffix `.gz` or
+    `.zst`. The whole file is read for its sha256, so call this in a thread.
+    """
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
+
+    claim: dict[str, Any] = {"url": url, "size": size, "sha256": sha256}
     encoding = _ENCODINGS.get(path.suffix.lower())
-    return {"url": url, "size": size, "sha256": sha256} | (
-        {"content_encoding": encoding} if encoding else {}
-    )
+    if encoding is not None:
+        claim["content_encoding"] = encoding
+    return claim
 
 
 def local_store(path: Path) -> FileStore:
-    """A store in which this file is at `URL`; nothing else is in it, and nothing can be written to it."""
+    """A file store that has only this file, at `URL`. Nothing can be written to it."""
     return FileStore(
         URL.rpartition("/")[0],
-        _OneFile(path),
+        _SingleFileBackend(path),
         HttpsHosts((), timeout=_READ_SECONDS),
         timeout=_READ_SECONDS,
     )
 
 
-class _OneFile:
+class _SingleFileBackend:
+    """A `StorageBackend` that ignores the location, and always reads the same file."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def check(self, location: Location) -> None:
-        """Whoever runs the command chose the file."""
+        """Accept every location: the person who runs the command has chosen the file."""
 
     async def read(self, _location: Location) -> AsyncGenerator[bytes, None]:
         with self._path.open("rb") as file:

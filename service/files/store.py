@@ -1,4 +1,4 @@
-"""Where uploaded files lie: which URLs a job may name, and how their bytes are read and written."""
+"""The file store: decides which URLs a job may name, and reads and writes files."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
@@ -17,37 +17,41 @@ T = TypeVar("T")
 
 
 class FileStore:
-    """The files below the storage root, and those of a few https hosts.
+    """The files below the storage root, and the files of the https hosts in the settings.
 
-    Every URL that comes from outside passes `resolve`; whatever is read or written has been there.
+    `resolve` checks every URL of a message. `read`, `size` and `write` only take a location that
+    has passed this check. `timeout` is in seconds, for each chunk of 1 MiB.
     """
 
     def __init__(
-        self, root: str, place: StorageBackend, hosts: HttpsHosts, *, timeout: float
+        self, root: str, backend: StorageBackend, hosts: HttpsHosts, *, timeout: float
     ) -> None:
         self._root_url = root.rstrip("/")
         self._root = UrlParts.parse(self._root_url)
-        self._place = place
+        self._backend = backend
         self._hosts = hosts
         self._timeout = timeout
 
     @classmethod
     def of(cls, settings: StorageSettings) -> Self:
-        """The store that the settings describe; nothing is opened or connected to yet."""
+        """The store that the settings describe. It opens no file and no connection yet."""
         root = UrlParts.parse(settings.root)
-        place = (
-            DirectoryBackend(Path("/", *root.segments))
-            if root.scheme == "file"
-            else BucketBackend.of(settings)
-        )
+
+        backend: StorageBackend
+        if root.scheme == "file":
+            backend = DirectoryBackend(Path("/", *root.segments))
+        else:
+            backend = BucketBackend.of(settings)
+
         hosts = HttpsHosts(settings.https_hosts, timeout=settings.timeout)
-        return cls(settings.root, place, hosts, timeout=settings.timeout)
+        return cls(settings.root, backend, hosts, timeout=settings.timeout)
 
     def resolve(self, url: str) -> Location:
-        """The place that a URL names, where this service may read it.
+        """The location of a URL, if this service may read it.
 
-        Raises `UrlRefused`: it lies outside the root and is of no known https host, it carries
-        credentials or a query, it has `..` in any encoding, a symbolic link leads out of the root.
+        Raises `UrlRefused` if the URL is neither below the root nor on a known https host, if it
+        has credentials, a query or `..` in any encoding, or if a symbolic link leads out of the
+        root.
         """
         parts = UrlParts.parse(url)
         if parts.scheme == "https":
@@ -55,52 +59,67 @@ class FileStore:
             return Location(url, "/".join(parts.segments), parts.host)
         path = self._path_below_root(parts)
         location = Location(self.url_under_root(path), path)
-        self._place.check(location)
+        self._backend.check(location)
         return location
 
     def is_under_root(self, url: str) -> bool:
-        """Whether a URL that `resolve` takes lies below the root, where files may be written."""
+        """Return True if a URL is below the root, where files may be written.
+
+        The URL must have passed `resolve`: only its scheme is compared here.
+        """
         return UrlParts.parse(url).scheme == self._root.scheme
 
     def url_under_root(self, relative: str) -> str:
-        """The URL of a path below the root, percent-encoded."""
+        """The URL, percent-encoded, of a path that is relative to the root and not encoded."""
         return f"{self._root_url}/{quote(relative)}"
 
     def sibling_url(self, location: Location, suffix: str) -> str:
-        """The URL of a file in the same folder of the root, named like this one with `suffix` behind."""
+        """The URL of a file in the same folder: the name of this one, followed by `suffix`."""
         return self.url_under_root(location.path + suffix)
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
-        """The bytes as stored, in chunks of about 1 MiB.
+        """Read the bytes as stored, in chunks of about 1 MiB.
 
-        Raises `FileGone`, `UrlRefused` (it is no file, or it redirects), `StoreAway` (also where less
-        than a chunk comes within the timeout) and `StoreRefuses`.
+        Raises `FileGone`, `UrlRefused` (if it is not a file, or the host redirects), `StoreAway`
+        (also if a chunk takes longer than the timeout) and `StoreRefuses`.
         """
-        source = self._place.read(location) if location.host is None else self._hosts.read(location)
+        if location.host is None:
+            source = self._backend.read(location)
+        else:
+            source = self._hosts.read(location)
+
         async with aclosing(source) as chunks:
-            while (chunk := await self._in_time(anext(chunks, None), location)) is not None:
+            while (chunk := await self._within_timeout(anext(chunks, None), location)) is not None:
                 yield chunk
 
     async def size(self, location: Location) -> int | None:
-        """How many bytes a file has as stored, without reading it; None where its https host does not say.
+        """The size of a file as stored, in bytes, without reading the file.
 
-        Raises what `read` raises.
+        None if the file is on an https host that does not announce the size. Raises the same errors
+        as `read`.
         """
-        asked = self._place.size(location) if location.host is None else self._hosts.size(location)
-        return await self._in_time(asked, location)
+        if location.host is None:
+            return await self._within_timeout(self._backend.size(location), location)
+        return await self._within_timeout(self._hosts.size(location), location)
 
     async def write(self, to: str | Location, source: Path) -> None:
-        """Store a local file, whole or not at all; one that is there is replaced.
+        """Store the local file `source` at `to`, and replace a file that is there.
 
-        Raises `UrlRefused` outside the root, `StoreAway`, `StoreRefuses` and `DiskFull`.
+        The file is stored as a whole or not at all. Raises `UrlRefused` outside the root,
+        `StoreAway`, `StoreRefuses` and `DiskFull`.
         """
         location = to if isinstance(to, Location) else self.resolve(to)
         if location.host is not None:
             raise UrlRefused("write_elsewhere")
-        size = (await asyncio.to_thread(source.stat)).st_size
-        await self._in_time(self._place.write(location, source), location, chunks=1 + size // CHUNK)
 
-    async def _in_time(self, answer: Awaitable[T], location: Location, *, chunks: int = 1) -> T:
+        size = (await asyncio.to_thread(source.stat)).st_size
+        written = self._backend.write(location, source)
+        await self._within_timeout(written, location, chunks=1 + size // CHUNK)
+
+    async def _within_timeout(
+        self, answer: Awaitable[T], location: Location, *, chunks: int = 1
+    ) -> T:
+        """Wait for an answer; raise `StoreAway` if it takes longer than the timeout per chunk."""
         try:
             async with asyncio.timeout(self._timeout * chunks):
                 return await answer
@@ -108,6 +127,7 @@ class FileStore:
             raise StoreAway("slow", url=location.url, seconds=self._timeout) from None
 
     def _path_below_root(self, parts: UrlParts) -> str:
+        """The decoded path relative to the root; raises `UrlRefused` outside the root."""
         depth = len(self._root.segments)
         above = UrlParts(parts.scheme, parts.host, parts.segments[:depth])
         if above != self._root or len(parts.segments) == depth:

@@ -1,4 +1,4 @@
-"""URLs that a job names, taken apart and checked before anything is opened."""
+"""URLs in job messages: they are split and checked here before any file is opened."""
 
 import re
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from urllib.parse import unquote, urlsplit
 
 from service.domain.errors import UrlRefused
 
-_UNWANTED = re.compile(r"[\x00-\x1f\x7f\\]")
-_STEPS = {"", ".", ".."}
+_FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\]")
+_FORBIDDEN_SEGMENTS = {"", ".", ".."}
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place that this service may read, as `Store.resolve` returns it.
+    """A file that this service may read; `FileStore.resolve` makes it from a URL.
 
-    `url` is free of credentials and queries. `path` is decoded: below the storage root or, where
-    `host` is set, at that https host.
+    `url` has no credentials and no query. `path` is percent-decoded. It is relative to the storage
+    root, or to the https host if `host` is set.
     """
 
     url: str
@@ -26,7 +26,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class UrlParts:
-    """A URL's scheme, its host (the bucket, for an object store), and its path as decoded segments."""
+    """The parts of a URL. `segments` is its path, percent-decoded and split at each slash.
+
+    For an object store, `host` is the name of the bucket.
+    """
 
     scheme: str
     host: str
@@ -34,9 +37,10 @@ class UrlParts:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """The parts of a URL, percent-decoded once.
+        """Split a URL; its path is percent-decoded once.
 
-        Raises `UrlRefused`, which never quotes the URL: what is refused here may hold a password.
+        Raises `UrlRefused` if the URL is malformed, or has credentials, a query or a path with an
+        empty, `.` or `..` part. The error never quotes the URL, because it may hold a password.
         """
         if "?" in url or "#" in url:
             raise UrlRefused("query")
@@ -47,19 +51,29 @@ class UrlParts:
             raise UrlRefused("not_percent_encoded") from None
         if "@" in split.netloc:
             raise UrlRefused("credentials")
-        return cls(split.scheme, _host(split.scheme, split.netloc), _segments(url, path))
+        return cls(split.scheme, _normal_host(split.scheme, split.netloc), _segments(url, path))
 
 
-def _host(scheme: str, netloc: str) -> str:
+def normal_https_host(host: str) -> str:
+    """The host in lower case, without the default port: two spellings of one host become equal."""
+    return host.lower().removesuffix(":443")
+
+
+def _normal_host(scheme: str, netloc: str) -> str:
     if scheme == "https":
-        return netloc.lower().removesuffix(":443")
-    return "" if scheme == "file" and netloc == "localhost" else netloc
+        return normal_https_host(netloc)
+    if scheme == "file" and netloc == "localhost":
+        return ""
+    return netloc
 
 
 def _segments(url: str, path: str) -> tuple[str, ...]:
-    if url != url.strip() or _UNWANTED.search(url + path):
+    # Both forms are searched: a forbidden character may be in the URL itself or percent-encoded.
+    if url != url.strip() or _FORBIDDEN_CHARACTERS.search(url + path):
         raise UrlRefused("unwanted_characters")
-    head, *segments = path.split("/")
-    if head or not _STEPS.isdisjoint(segments):
+
+    # An absolute path begins with a slash, so the text before the first slash must be empty.
+    before_slash, *segments = path.split("/")
+    if before_slash or not _FORBIDDEN_SEGMENTS.isdisjoint(segments):
         raise UrlRefused("relative_path")
     return tuple(segments)
