@@ -1,4 +1,7 @@
-"""Dead letters: messages that cannot be processed, kept with the bytes they came with.
+"""Dead letters: records that can't be processed, kept with the bytes that they came with.
 
-The topic is the transport and the evidence; the table `dead_letters` is the state.
+The dead-letter topic holds the records; the table `dead_letters` holds the state of each letter.
+The worker parks records (`park`, `guard`). Everything else is what an operator does: find letters
+(`select`), judge them (`verdict`), and `replay`, `edit`, `discard` or `export` them, each with a
+line in the `audit`.
 """

@@ -1,4 +1,7 @@
-"""Every deed is written down before it is done, and completed with what came of it: a kill leaves its trace."""
+"""The audit: each action of an operator is written down before it begins, with its outcome after.
+
+An action that has no outcome is still going on, or its process was killed.
+"""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -11,38 +14,48 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.db import audit
 
-Name = Literal["replay", "edit", "discard", "export", "resume", "take-back"]
+ActionName = Literal["replay", "edit", "discard", "export", "resume", "take-back"]
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """What an operator is about to do: who, what, by which filter, and why."""
+    """What an operator is about to do, and why.
+
+    `filter` says how the operator chose the letters, in JSON values. It is kept for readers of the
+    audit only: the letters themselves are selected with a `Filter`.
+    """
 
     actor: str
-    name: Name
+    name: ActionName
     filter: Mapping[str, Any] | None = None
     reason: str | None = None
 
 
 @dataclass(slots=True)
 class ActionReport:
-    """What came of a deed: what became of which letters, and what stopped it before its end."""
+    """What an action did.
+
+    `selected` are the letters that it was to work on, in their order. `letters` are the ids by what
+    became of each letter, such as `sent`. `stopped` says why the action ended early, and `notes`
+    are more facts for the audit.
+    """
 
     action_id: int
+    selected: tuple[UUID, ...] = ()
     letters: dict[str, list[UUID]] = field(default_factory=lambda: defaultdict(list))
     stopped: str | None = None
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def note(self, what: str, letter_id: UUID) -> None:
+    def note(self, result: str, letter_id: UUID) -> None:
         """Remember what became of a letter."""
-        self.letters[what].append(letter_id)
+        self.letters[result].append(letter_id)
 
-    def count(self, what: str) -> int:
-        """How many letters that became of."""
-        return len(self.letters.get(what, ()))
+    def count(self, result: str) -> int:
+        """Return how many letters have this result."""
+        return len(self.letters.get(result, ()))
 
     def as_json(self) -> dict[str, Any]:
-        """The report as the audit keeps it."""
+        """Return the outcome as the audit keeps it."""
         return {"letters": dict(self.letters), "stopped": self.stopped, **self.notes}
 
 
@@ -50,7 +63,10 @@ class ActionReport:
 async def audited(
     engine: AsyncEngine, action: OperatorAction, ids: Collection[UUID]
 ) -> AsyncIterator[ActionReport]:
-    """Write a deed down, let it be done, and write down what came of it, however it ended."""
+    """Write the action down, run the body, and write down its outcome, also when the body fails.
+
+    The body fills in the report. Raises what the database raises.
+    """
     async with engine.begin() as conn:
         action_id = await audit.begin_action(
             conn,
@@ -60,9 +76,10 @@ async def audited(
             filter_=action.filter,
             reason=action.reason,
         )
-    report = ActionReport(action_id)
+    report = ActionReport(action_id, tuple(ids))
     try:
         yield report
+    # Ctrl+C and a cancelled task are no `Exception`, and the audit must name them too.
     except BaseException as error:
         report.stopped = report.stopped or type(error).__name__
         raise

@@ -1,4 +1,8 @@
-"""The guard: when too much is parked, the fault is not in the messages, and parking stops until a person says go."""
+"""The guard of the dead-letter topic: it stops the parking when too many records are parked.
+
+Then the fault is probably not in the messages. The records wait until a person lets the parking go
+on.
+"""
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -8,19 +12,32 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service.db import dead_letters, service_state
+from service.dead_letters.audit import OperatorAction, audited
 from service.domain.errors import GuardStopped
 from service.domain.texts import detail_of
 from service.settings import RetrySettings
 
 NAME = "dead_letter_guard"
+"""The name of the guard's state in the table `service_state`.
+
+Its value has `why` the parking has stopped, if it has, and when a person let it go on,
+`resumed_at`.
+"""
+
 WORKER = "worker"
 
 RECENT = 40
-"""How many of the last messages are looked at: more than half of them parked is too much, however slowly."""
+"""How many of the last messages the guard looks at, however long ago they came.
+
+If more than half of them were parked, it stops.
+"""
 
 
 class Guard:
-    """Asked before each parking. What it stops is held at its offset, never dropped."""
+    """Asked before each parking.
+
+    A record that may not be parked waits at its offset; none is dropped.
+    """
 
     def __init__(self, engine: AsyncEngine, settings: RetrySettings) -> None:
         self._engine = engine
@@ -29,36 +46,44 @@ class Guard:
         self._recent: deque[bool] = deque(maxlen=RECENT)
 
     def note(self, *, parked: bool) -> None:
-        """Remember how a message ended."""
+        """Remember whether a message was parked."""
         self._recent.append(parked)
 
     async def admit(self) -> None:
-        """Let one record be parked. Raises `GuardStopped` where too many were, or it has stopped before."""
+        """Return normally if one record may be parked.
+
+        Raises `GuardStopped` if too many records were parked, or if the guard has stopped before,
+        and what the database raises.
+        """
         async with self._engine.begin() as conn:
             kept = await service_state.read_state(conn, NAME)
-            why = kept.get("why") or await self._too_many(conn, kept)
+            why = kept.get("why") or await self._reason_to_stop(conn, kept)
             if why and "why" not in kept:
                 await service_state.write_state(conn, NAME, kept | {"why": why}, by=WORKER)
         if why:
             raise GuardStopped("stopped", why=why)
 
     async def resumed(self) -> bool:
-        """Whether a person has said go since it stopped; False where that can't be known."""
+        """Return True if a person has let the parking go on since it stopped."""
         try:
             async with self._engine.connect() as conn:
-                stopped = "why" in await service_state.read_state(conn, NAME)
+                is_stopped = "why" in await service_state.read_state(conn, NAME)
         except (SQLAlchemyError, OSError):
-            return False  # nobody can have said go to a database that does not answer
-        if not stopped:
+            # Nobody can have resumed in a database that does not answer.
+            return False
+        if not is_stopped:
             self._recent.clear()
-        return not stopped
+        return not is_stopped
 
-    async def _too_many(self, conn: AsyncConnection, kept: dict[str, Any]) -> str | None:
+    async def _reason_to_stop(self, conn: AsyncConnection, kept: dict[str, Any]) -> str | None:
+        """Return why the parking must stop, None if it may go on."""
         if sum(self._recent) > RECENT / 2:
             return detail_of(GuardStopped.code, "most_of_last", {"count": RECENT})
+
         since = datetime.now(UTC) - self._window
         if "resumed_at" in kept:
             since = max(since, datetime.fromisoformat(kept["resumed_at"]))
+
         if await dead_letters.count_since(conn, since) >= self._limit:
             return detail_of(
                 GuardStopped.code,
@@ -68,8 +93,28 @@ class Guard:
         return None
 
 
+async def read_stop_reason(conn: AsyncConnection) -> str | None:
+    """Return why the parking has stopped, None if it has not."""
+    why: str | None = (await service_state.read_state(conn, NAME)).get("why")
+    return why
+
+
+async def run_resume(engine: AsyncEngine, action: OperatorAction) -> str | None:
+    """Let the parking go on, with a line in the audit.
+
+    Returns why it had stopped, None if it had not.
+    """
+    async with audited(engine, action, ()) as report:
+        why = await resume_parking(engine, by=action.actor)
+        report.notes["stopped_for"] = why
+    return why
+
+
 async def resume_parking(engine: AsyncEngine, *, by: str) -> str | None:
-    """Say go: parking starts anew, and counting with it. Why it had stopped, None where it had not."""
+    """Let the parking go on, and count the parked records from now on.
+
+    Returns why it had stopped, None if it had not.
+    """
     async with engine.begin() as conn:
         kept = await service_state.read_state(conn, NAME)
         await service_state.write_state(

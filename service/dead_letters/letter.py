@@ -1,4 +1,4 @@
-"""What a dead letter says: the original's bytes, and in its headers why it is here."""
+"""A dead letter's record: the original's key and value, and headers that say why it is here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,20 +13,24 @@ from service.domain.model import Job, Record
 from service.domain.provider_types import ProviderType
 
 SCHEMA_VERSION = "1"
+"""The version of the headers of a dead letter."""
+
 MESSAGE_BYTES = 1024
 STACK_BYTES = 8192
 
 _NAMESPACE = UUID("3f0e2b52-63c1-5d9c-8c1e-0e4d1a3c7b55")
 
 _MOST_REPLAYS = 2**15
+"""A record whose header counts more replays than this was not sent by this service."""
 
 Headers = tuple[tuple[str, bytes], ...]
+
 Stage = Literal["decode", "validate", "fetch", "prepare", "apply", "announce"]
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A record as it came from a job topic, where it lay, and who read it."""
+    """A record as it came from a job topic, with its place there and the group that read it."""
 
     record: Record
     partition: int
@@ -37,15 +41,20 @@ class Incoming:
 
     @property
     def dead_letter_id(self) -> UUID:
-        """The id of the dead letter that this record becomes, however often it is parked."""
+        """The id of the dead letter that this record becomes.
+
+        It depends on the record's place alone, so a record that is delivered twice is one letter.
+        """
         return uuid5(_NAMESPACE, f"{self.record.topic}/{self.partition}/{self.offset}")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a record is given up: the error, where it happened, and how often it was tried since when.
+    """Why a record is parked: the error, its stage, and the number and the times of the attempts.
 
-    `modules` are those that its rows are for, where that is known.
+    `job` is the job that the message could be read as, None if it could not; `id_read` is then the
+    job id that could be read in it all the same. `cause` is the exception behind the error.
+    `modules` are the ids of the modules that the rows are for, None if they are not known.
     """
 
     error: UploadError
@@ -60,39 +69,47 @@ class Failure:
 
     @property
     def job_id(self) -> int | None:
-        """The job's id; of a message that is otherwise wrong, the one that could be read in it."""
+        """The job's id, as far as it could be read; None otherwise."""
         return self.id_read if self.job is None else self.job.job_id
 
     @property
     def message(self) -> str:
-        """The error's message, as both a database and a header can hold it."""
+        """The error's message without NUL characters, which a text column of PostgreSQL refuses."""
         return self.error.message.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which letter a record is a replay of, and the how many-th of it; a record of no letter's has 0."""
+    """Which letter a record is a replay of, and how often it was replayed by then.
+
+    A record that is no replay has no letter and the count 0.
+    """
 
     of: UUID | None = None
     count: int = 0
 
     @classmethod
     def told_by(cls, letter_headers: Headers) -> Self:
-        """What a record's headers say; where they are none that we wrote, it is no replay."""
-        told = {
+        """Read which replay a record is, by its headers.
+
+        If this service did not write the headers, the record is no replay.
+        """
+        values = {
             name: value or b""
             for name, value in letter_headers
             if name in {headers.DLQ_REPLAY_OF, headers.DLQ_REPLAY_COUNT}
         }
         try:
-            of = UUID(told[headers.DLQ_REPLAY_OF].decode("ascii"))
-            count = int(told[headers.DLQ_REPLAY_COUNT])
+            of = UUID(values[headers.DLQ_REPLAY_OF].decode("ascii"))
+            count = int(values[headers.DLQ_REPLAY_COUNT])
         except (KeyError, ValueError):
             return cls()
-        return cls(of, count) if 0 <= count <= _MOST_REPLAYS else cls()
+        if not 0 <= count <= _MOST_REPLAYS:
+            return cls()
+        return cls(of, count)
 
     def headers(self) -> Headers:
-        """The headers of a record that is sent as this replay."""
+        """Return the headers that mark a record as this replay."""
         return (
             (headers.DLQ_REPLAY_OF, str(self.of).encode()),
             (headers.DLQ_REPLAY_COUNT, str(self.count).encode()),
@@ -100,23 +117,24 @@ class Replay:
 
 
 def own_headers(record: Record) -> Headers:
-    """A record's headers without those of a dead letter."""
+    """Return a record's headers without those that this service adds to dead letters."""
     return tuple(
         (name, value) for name, value in record.headers if not name.startswith(headers.DLQ_PREFIX)
     )
 
 
 def letter_headers(incoming: Incoming, failure: Failure) -> Headers:
-    """The dead letter's headers: the original's own, then ours, none of them twice.
+    """Return a dead letter's headers: those of the original record, then those of this service.
 
-    Headers of an earlier parking are replaced, so replays do not let them grow.
+    The headers of an earlier parking are replaced, so that replays do not let them grow.
     """
-    ours = tuple((name, value.encode()) for name, value in _ours(incoming, failure))
-    return own_headers(incoming.record) + ours
+    added = tuple((name, value.encode()) for name, value in _added_headers(incoming, failure))
+    return own_headers(incoming.record) + added
 
 
-def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
+def _added_headers(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
     replay = Replay.told_by(incoming.record.headers)
+    cause = failure.cause or failure.error
     yield headers.DLQ_SCHEMA_VERSION, SCHEMA_VERSION
     yield headers.DLQ_ID, str(incoming.dead_letter_id)
     yield headers.DLQ_ORIGINAL_TOPIC, incoming.record.topic
@@ -129,9 +147,9 @@ def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
     if failure.job is not None:
         yield headers.DLQ_SCOPE, failure.job.key
     yield headers.DLQ_CODE, failure.error.code
-    yield headers.DLQ_EXCEPTION_CLASS, type(failure.cause or failure.error).__name__
-    yield headers.DLQ_MESSAGE, _cut(failure.message, MESSAGE_BYTES)
-    yield headers.DLQ_STACK, _cut(stack_frames(failure.cause or failure.error), STACK_BYTES)
+    yield headers.DLQ_EXCEPTION_CLASS, type(cause).__name__
+    yield headers.DLQ_MESSAGE, _truncate(failure.message, MESSAGE_BYTES)
+    yield headers.DLQ_STACK, _truncate(stack_frames(cause), STACK_BYTES)
     yield headers.DLQ_STAGE, failure.stage
     yield headers.DLQ_ATTEMPTS, str(failure.attempts)
     yield headers.DLQ_FIRST_FAILURE, failure.first_at.isoformat()
@@ -142,5 +160,6 @@ def _ours(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
         yield headers.DLQ_REPLAY_OF, str(replay.of)
 
 
-def _cut(text: str, size: int) -> str:
+def _truncate(text: str, size: int) -> str:
+    """Cut a text to so many bytes of UTF-8, and leave out a character that was cut in two."""
     return text.encode()[:size].decode("utf-8", "ignore")

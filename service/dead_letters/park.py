@@ -1,4 +1,4 @@
-"""Park a record: into the table and the dead-letter topic, and tell whoever waits for the job."""
+"""Park a record: into the dead-letter topic and the table, with an event for its job."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,15 +19,17 @@ async def park_record(
     incoming: Incoming,
     failure: Failure,
 ) -> bool:
-    """Put the record, byte for byte, into the dead-letter topic; its row commits after the broker's ack.
+    """Publish the record, byte for byte, to the dead-letter topic, and insert its row.
 
-    False where an earlier delivery of it was parked already; the event goes out again all the same. Only
-    after this may the offset be committed. Raises what the database or the broker raises; the
-    caller then holds the offset, and nothing is dropped.
+    The row is committed after the broker's acknowledgement. Returns False if the record was parked
+    before, when it was delivered the first time; its event is published again all the same.
+
+    The caller may commit the offset only after this. Raises what the database and the broker raise:
+    the caller then keeps the offset, and the record comes again.
     """
     letter_id = incoming.dead_letter_id
     async with engine.begin() as conn:
-        is_new = await dead_letters.insert_letter(conn, _row(incoming, failure))
+        is_new = await dead_letters.insert_letter(conn, _letter_row(incoming, failure))
         if is_new:
             letter = Record(
                 topics.dead_letter,
@@ -40,13 +42,17 @@ async def park_record(
             await dead_letters.note_position(
                 conn, letter_id, partition=position.partition, offset=position.offset
             )
+
     if failure.job_id is not None:
-        await publish(_event(failure.job_id, topics.completed, source, incoming, failure))
+        await publish(_parked_event(failure.job_id, topics.completed, source, incoming, failure))
     return is_new
 
 
-def _event(job_id: int, topic: str, source: str, incoming: Incoming, failure: Failure) -> Record:
+def _parked_event(
+    job_id: int, topic: str, source: str, incoming: Incoming, failure: Failure
+) -> Record:
     letter_id = incoming.dead_letter_id
+    # a message that can't be read has no scope, but its event needs a key
     key = str(job_id) if failure.job is None else failure.job.key
     body = UploadParked(
         job_id=job_id,
@@ -67,8 +73,10 @@ def _event(job_id: int, topic: str, source: str, incoming: Incoming, failure: Fa
     )
 
 
-def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
-    job, replay = failure.job, Replay.told_by(incoming.record.headers)
+def _letter_row(incoming: Incoming, failure: Failure) -> dict[str, object]:
+    job = failure.job
+    replay = Replay.told_by(incoming.record.headers)
+    modules = None if failure.modules is None else list(failure.modules)
     return {
         "id": incoming.dead_letter_id,
         "original_topic": incoming.record.topic,
@@ -78,9 +86,9 @@ def _row(incoming: Incoming, failure: Failure) -> dict[str, object]:
         "consumer_group": incoming.group,
         "job_id": failure.job_id,
         "provider_type": incoming.provider_type.value,
-        "data_entry_type_id": job and job.data_entry_type_id,
-        "year": job and job.year,
-        "modules": None if failure.modules is None else list(failure.modules),
+        "data_entry_type_id": None if job is None else job.data_entry_type_id,
+        "year": None if job is None else job.year,
+        "modules": modules,
         "code": failure.error.code,
         "stage": failure.stage,
         "exception_class": type(failure.cause or failure.error).__name__,

@@ -1,4 +1,4 @@
-"""The records behind the letters: read back from the dead-letter topic, and made ready for their own again."""
+"""The records of dead letters: read from the dead-letter topic, and made ready for a replay."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
@@ -9,29 +9,39 @@ from service.dead_letters.letter import Replay, own_headers
 from service.domain.model import Position, Record
 
 Read = Callable[[Sequence[Position]], Awaitable[Mapping[Position, Record]]]
-"""Reads records of the dead-letter topic; those that are no longer there are left out. Raises `BrokerAway`."""
+"""Reads records of the dead-letter topic by their positions.
+
+Records that are no longer there are left out. Raises `BrokerAway`.
+"""
 
 
 async def read_originals(read: Read, letters: Sequence[Letter]) -> Mapping[UUID, Record]:
-    """The letters' records, by letter; one that is gone, or that is another letter's by now, is left out."""
-    places = {letter.id: letter.position for letter in letters}
-    records = await read([place for place in places.values() if place is not None])
-    found = {
-        letter_id: records.get(place) for letter_id, place in places.items() if place is not None
-    }
-    return {
-        letter_id: record
-        for letter_id, record in found.items()
-        if record and _is_of(letter_id, record)
-    }
+    """Read the letters' records, and return them by the letter's id.
+
+    A letter is left out if its record is gone, or if the record at its position is another
+    letter's: so it is when the topic was deleted and made anew. Raises `BrokerAway`.
+    """
+    positions = {letter.id: letter.position for letter in letters}
+    records = await read([position for position in positions.values() if position is not None])
+
+    originals = {}
+    for letter_id, position in positions.items():
+        record = None if position is None else records.get(position)
+        if record is not None and _is_of_letter(record, letter_id):
+            originals[letter_id] = record
+    return originals
 
 
-def _is_of(letter_id: UUID, record: Record) -> bool:
+def _is_of_letter(record: Record, letter_id: UUID) -> bool:
     return dict(record.headers).get(headers.DLQ_ID) == str(letter_id).encode()
 
 
 def replay_of(letter: Letter, original: Record) -> Record:
-    """The record to send for a letter: the original's key, value and headers, and which replay it is."""
+    """Return the record that replays a letter.
+
+    It has the key, the value and the own headers of the original, and headers that say which replay
+    it is.
+    """
     replay = Replay(letter.id, letter.replay_count + 1)
     return Record(
         letter.original_topic,

@@ -1,6 +1,7 @@
-"""Which letters a person means: filters as they are typed, and the letters that they choose."""
+"""Which letters an operator means: filters as they are typed, and the letters that they select."""
 
 import re
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,21 +9,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.db.dead_letters import Filter, Letter, ScopeKey, find_letters
 from service.domain.catalogue import entry_type
 from service.domain.errors import UploadError
+from service.domain.model import LetterState
+
+UNSETTLED = (
+    LetterState.OPEN,
+    LetterState.CLAIMED,
+    LetterState.SENT,
+    LetterState.QUARANTINED,
+)
+"""The states of letters that still need an end."""
 
 SHORTEST_ID = 4
-"""Characters of an id that must be given at least."""
+"""The fewest characters of an id that select a letter."""
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class NoSuchLetter(UploadError):
-    """No dead letter can be chosen by this id; `uploads dead-letters list --all --state all` shows every one."""
+    """The given id selects no letter, several letters, or one in another state than asked for."""
 
     code = "no_such_letter"
 
 
 def parse_age(text: str) -> timedelta:
-    """`90s`, `15m`, `2h`, `3d` or `1w`. Raises `ValueError`."""
+    """Read an age such as `90s`, `15m`, `2h`, `3d` or `1w`. Raises `ValueError`."""
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", text.strip())
     if found is None:
         raise ValueError(
@@ -32,33 +42,46 @@ def parse_age(text: str) -> timedelta:
 
 
 def parse_scope(text: str) -> ScopeKey:
-    """A job's key as it is on the wire, `2025:66` or a module's id; the type may be a name too.
+    """Read a job's key as messages have it: `2025:66`, or a module's id.
 
-    Raises `ValueError`, or `UnknownType`.
+    The type may also be given by its name. Raises `ValueError`, or `UnknownType`.
     """
     year, colon, type_ = text.strip().partition(":")
     if not year.isdecimal() or (colon and not type_):
         raise ValueError(
-            f'"{text}" is no scope; expected year:type, such as 2025:vehicles, or the id of a module'
+            f'"{text}" is no scope; expected year:type, such as 2025:vehicles, '
+            "or the id of a module"
         )
-    return (int(year), entry_type(type_).id) if colon else int(year)
+    if not colon:
+        return int(year)
+    return int(year), entry_type(type_).id
 
 
-async def select_letters(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
-    """The letters that a filter means, the first parked first.
+def selects_only(letter_filter: Filter, allowed: Collection[LetterState]) -> bool:
+    """Return True if the filter can select letters in the `allowed` states only.
 
-    Raises `NoSuchLetter` where an id that was given is nobody's, is the beginning of several, or is a
-    letter's in another state than the filter asks for.
+    A filter without states selects letters in every state.
     """
-    for given in chosen.ids:
+    return bool(letter_filter.states) and set(letter_filter.states) <= set(allowed)
+
+
+async def select_letters(conn: AsyncConnection, letter_filter: Filter) -> list[Letter]:
+    """Return the letters that a filter selects, the first parked first.
+
+    Raises `NoSuchLetter` for a given id that selects no letter or several letters, or whose letter
+    is in another state than the filter asks for.
+    """
+    for given in letter_filter.ids:
         letter = await find_by_id(conn, given)
-        if chosen.states and letter.state not in chosen.states:
-            raise NoSuchLetter("other_state", expected=[*chosen.states], **_standing_of(letter))
-    return await find_letters(conn, chosen)
+        if letter_filter.states and letter.state not in letter_filter.states:
+            raise NoSuchLetter(
+                "other_state", expected=[*letter_filter.states], **_standing_of(letter)
+            )
+    return await find_letters(conn, letter_filter)
 
 
 async def find_by_id(conn: AsyncConnection, given: str) -> Letter:
-    """The letter of an id, or of the beginning of one. Raises `NoSuchLetter`."""
+    """Return the letter with this id, or whose id begins like this. Raises `NoSuchLetter`."""
     if len(given) < SHORTEST_ID:
         raise NoSuchLetter("too_short", given=given, shortest=SHORTEST_ID)
     found = await find_letters(conn, Filter(ids=(given.lower(),), limit=2))
@@ -70,7 +93,7 @@ async def find_by_id(conn: AsyncConnection, given: str) -> Letter:
 
 
 def _standing_of(letter: Letter) -> dict[str, str]:
-    """Where a letter stands, as its text names it."""
+    """Return the letter's state, who set it, when and why, under the names that the text has."""
     return {
         "letter": str(letter.id),
         "state": letter.state,

@@ -1,4 +1,7 @@
-"""What would happen to a letter's message if it were sent now. Nothing is changed to find out."""
+"""What would happen to a dead letter's message if it were sent now.
+
+A judge reads the message, the ledger, the heads and the size of the file. It changes nothing.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -34,11 +37,14 @@ from service.files.store import FileStore
 from service.settings import LimitSettings
 
 BATCH_SIZE = 20
-"""Letters whose records are held in memory, and judged, at the same time."""
+"""How many letters are judged at the same time, with their records in memory."""
 
 
 class Verdict(StrEnum):
-    """What would become of a message. Only trying can tell `would_apply` for certain: nothing known is against it."""
+    """What would become of a message.
+
+    `would_apply` means that nothing is known against it: only sending it tells for certain.
+    """
 
     WOULD_APPLY = "would_apply"
     DUPLICATE = "duplicate"
@@ -58,13 +64,13 @@ class Verdict(StrEnum):
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether there is something to send, and one of our own topics to send it to."""
+        """Whether the record is still there, and its topic is a job topic of this service."""
         return self not in {Verdict.RECORD_GONE, Verdict.FOREIGN_TOPIC}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict, and what it rests on, for people."""
+    """A verdict, and in `detail` the reason for it, in words for a person."""
 
     verdict: Verdict
     detail: str = ""
@@ -72,7 +78,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A letter with what was found about it; `job` is what its message reads as now."""
+    """A letter with what was found about it.
+
+    `original` is its record, None if that is gone. `job` is the job that its message can be read as
+    now, None if it can't.
+    """
 
     letter: Letter
     finding: Finding
@@ -82,15 +92,26 @@ class Judgement:
 
 _APPLIES = Finding(Verdict.WOULD_APPLY)
 
-_LOOKED_AT = {
-    cause.code for cause in (NotJson, Tombstone, SchemaViolation, UnknownType, JobIdConflict)
-} | {cause.code for cause in (UrlRefused, FileGone, FileExpired, WrongSize)}
-"""Causes that a judge would see if they were still there."""
+_CODES_THAT_A_JUDGE_CHECKS = {
+    error.code
+    for error in (
+        NotJson,
+        Tombstone,
+        SchemaViolation,
+        UnknownType,
+        JobIdConflict,
+        UrlRefused,
+        FileGone,
+        FileExpired,
+        WrongSize,
+    )
+}
+"""Errors that a judge finds again if their cause is still there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Looks at the message, the ledger, the heads and the file, as a worker would."""
+    """Tells what would become of messages. `read` reads records of the dead-letter topic."""
 
     engine: AsyncEngine
     store: FileStore
@@ -98,46 +119,64 @@ class Judge:
     topics: Topics
     read: Read
 
-    async def each(self, letters: Sequence[Letter]) -> AsyncIterator[Judgement]:
-        """Judge letters in their order; each is looked at shortly before it is its turn."""
+    async def judge_letters(self, letters: Sequence[Letter]) -> AsyncIterator[Judgement]:
+        """Judge letters in their order, in small batches: each is judged shortly before it is sent.
+
+        Raises `BrokerAway`, and what the database raises.
+        """
         for start in range(0, len(letters), BATCH_SIZE):
             batch = letters[start : start + BATCH_SIZE]
-            found = await read_originals(self.read, batch)
-            for judgement in await asyncio.gather(
-                *(self.judge(letter, found.get(letter.id)) for letter in batch)
-            ):
+            originals = await read_originals(self.read, batch)
+            judgements = await asyncio.gather(
+                *(self.judge_letter(letter, originals.get(letter.id)) for letter in batch)
+            )
+            for judgement in judgements:
                 yield judgement
 
-    async def judge(self, letter: Letter, original: Record | None) -> Judgement:
-        """What would become of one letter."""
+    async def judge_letter(self, letter: Letter, original: Record | None) -> Judgement:
+        """Tell what would become of one letter, whose record is `original`."""
         provider_type = self.topics.provider_type(letter.original_topic)
         if provider_type is None:
-            said = f"{letter.original_topic} is none of this service's job topics; nothing is ever sent there"
-            return Judgement(letter, Finding(Verdict.FOREIGN_TOPIC, said), original)
-        if original is None:
-            said = f"not at partition {letter.dlq_partition}, offset {letter.dlq_offset} of {self.topics.dead_letter}"
-            return Judgement(letter, Finding(Verdict.RECORD_GONE, said))
-        job, finding = await self.look_at(provider_type, original.value, letter.modules)
-        if finding is _APPLIES and letter.code not in _LOOKED_AT:
-            finding = Finding(
-                Verdict.WOULD_APPLY, f"only trying tells whether {letter.code} is mended"
+            detail = (
+                f"{letter.original_topic} is none of this service's job topics; "
+                "nothing is ever sent there"
             )
+            return Judgement(letter, Finding(Verdict.FOREIGN_TOPIC, detail), original)
+
+        if original is None:
+            detail = (
+                f"not at partition {letter.dlq_partition}, offset {letter.dlq_offset} "
+                f"of {self.topics.dead_letter}"
+            )
+            return Judgement(letter, Finding(Verdict.RECORD_GONE, detail))
+
+        job, finding = await self.judge_message(provider_type, original.value, letter.modules)
+        if finding == _APPLIES and letter.code not in _CODES_THAT_A_JUDGE_CHECKS:
+            detail = f"only trying tells whether {letter.code} is mended"
+            finding = Finding(Verdict.WOULD_APPLY, detail)
         return Judgement(letter, finding, original, job)
 
-    async def look_at(
+    async def judge_message(
         self, provider_type: ProviderType, value: bytes | None, modules: Sequence[int] | None = None
     ) -> tuple[Job | None, Finding]:
-        """What a message reads as, and what would become of it; `modules` are those its rows are for, if known."""
+        """Return the job that a message can be read as, and what would become of it.
+
+        `modules` are the ids of the modules that its rows are for, None if they are not known.
+        """
         try:
             job = parse_job(provider_type, value)
         except Poison as error:
-            return None, _found(error)
-        return job, await self._known(job) or await self._file(job) or await self._heads(
-            job, modules
-        ) or _APPLIES
+            return None, _finding_of_error(error)
 
-    async def _known(self, job: Job) -> Finding | None:
-        """What the ledger says of the job's id."""
+        finding = await self._check_ledger(job)
+        if finding is None:
+            finding = await self._check_file(job)
+        if finding is None:
+            finding = await self._check_heads(job, modules)
+        return job, finding or _APPLIES
+
+    async def _check_ledger(self, job: Job) -> Finding | None:
+        """Find out whether the job's id is another job's, or the job has ended before."""
         async with self.engine.connect() as conn:
             line = await ledger.find_line(conn, job.job_id)
         if line is None:
@@ -148,65 +187,78 @@ class Judge:
         if outcome is None:
             return None
         return Finding(
-            Verdict.DUPLICATE, f"job {job.job_id} has {_ended(outcome)}; it is announced again"
+            Verdict.DUPLICATE,
+            f"job {job.job_id} has {_describe_end(outcome)}; it is announced again",
         )
 
-    async def _file(self, job: Job) -> Finding | None:
-        """What is wrong with the job's file, as far as that shows without reading it."""
+    async def _check_file(self, job: Job) -> Finding | None:
+        """Find out what is wrong with the job's file, as far as that shows without reading it."""
         if job.file is None:
             return None
         try:
             location = await resolve_claim(job.file, self.store, self.limits, datetime.now(UTC))
             size = await self.store.size(location)
         except UploadError as error:
-            return _found(error)
-        if size not in {None, job.file.size}:
-            return Finding(
-                Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}"
-            )
-        return None
+            return _finding_of_error(error)
+        # an https host may not tell the size
+        if size is None or size == job.file.size:
+            return None
+        return Finding(
+            Verdict.STILL_POISON, f"the file has {size} bytes, the message says {job.file.size}"
+        )
 
-    async def _heads(self, job: Job, modules: Sequence[int] | None) -> Finding | None:
-        """Which newer job has replaced the same.
+    async def _check_heads(self, job: Job, modules: Sequence[int] | None) -> Finding | None:
+        """Find out whether a newer job has replaced the same rows.
 
-        One newer head supersedes a job over the whole year, over factors, or over known modules. Of a job
-        that has never come as far as its rows the modules are not known, for they are not read here: it is
-        superseded for certain only where every module of the year has a newer head.
+        A job over factors, over the whole year or over known modules is superseded by one newer
+        head. If the modules are not known, because the job has never come as far as its rows, it is
+        superseded for certain only when every module of the year has a newer head: its rows are not
+        read here.
         """
         if job.mode is WriteMode.APPEND:
             return None
+        if job.is_factors:
+            return await self._check_factor_head(job)
+
         among = modules if job.replace_scope is ReplaceScope.AFFECTED else None
+        module_type_id = entry_type(job.data_entry_type_id).module_type_id
         async with self.engine.connect() as conn:
-            if job.is_factors:
-                newer = await preview.factors_above(conn, job)
-                return None if newer is None else _superseded(newer)
-            module_type_id = entry_type(job.data_entry_type_id).module_type_id
             heads = await preview.heads_above(conn, job, module_type_id, among=among)
         if heads.highest is None:
             return None
-        if (
-            job.replace_scope is ReplaceScope.YEAR
-            or among is not None
-            or heads.above == heads.modules
-        ):
-            return _superseded(heads.highest)
-        said = f"unless it has rows for one of the {heads.above} of {heads.modules} modules that a newer job has replaced"
-        return Finding(Verdict.WOULD_APPLY, said)
+
+        is_over_year = job.replace_scope is ReplaceScope.YEAR
+        if is_over_year or among is not None or heads.above == heads.modules:
+            return _superseded_by(heads.highest)
+        detail = (
+            f"unless it has rows for one of the {heads.above} of {heads.modules} modules "
+            "that a newer job has replaced"
+        )
+        return Finding(Verdict.WOULD_APPLY, detail)
+
+    async def _check_factor_head(self, job: Job) -> Finding | None:
+        async with self.engine.connect() as conn:
+            newer = await preview.factors_above(conn, job)
+        return None if newer is None else _superseded_by(newer)
 
 
-def _superseded(newer: int) -> Finding:
-    return Finding(Verdict.SUPERSEDED, f"by job {newer}; the tables would stay as they are")
+def _superseded_by(job_id: int) -> Finding:
+    return Finding(Verdict.SUPERSEDED, f"by job {job_id}; the tables would stay as they are")
 
 
-def _ended(outcome: Outcome) -> str:
+def _describe_end(outcome: Outcome) -> str:
     return outcome.value if outcome is Outcome.SUCCEEDED else f"ended as {outcome.value}"
 
 
-def _found(error: UploadError) -> Finding:
+def _finding_of_error(error: UploadError) -> Finding:
     match error:
         case FileGone():
             return Finding(Verdict.FILE_GONE, error.detail)
         case FileExpired():
             return Finding(Verdict.FILE_EXPIRED, error.detail)
-    verdict = Verdict.STILL_POISON if isinstance(error, Poison) else Verdict.NOT_JUDGED
+        case Poison():
+            verdict = Verdict.STILL_POISON
+        case _:
+            # The store does not answer, for example: that says nothing about the message.
+            verdict = Verdict.NOT_JUDGED
     return Finding(verdict, f"{error.code}: {error.detail or error.message}")

@@ -9,7 +9,8 @@ import pytest
 
 from service.db import audit
 from service.dead_letters.letter import Replay, own_headers
-from service.dead_letters.replay import ForeignTopic, Pace, end_abandoned_claims
+from service.dead_letters.pace import Pace
+from service.dead_letters.send import ForeignTopic, end_abandoned_claims
 from service.dead_letters.verdict import Finding, Verdict
 from service.domain.errors import BrokerAway
 from service.domain.model import LetterState, Position, Record

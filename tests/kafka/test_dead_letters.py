@@ -15,7 +15,7 @@ import structlog
 from confluent_kafka import Producer
 from sqlalchemy import text
 
-from service.dead_letters.replay import ABANDONED
+from service.dead_letters.send import ABANDONED
 from service.domain.provider_types import DataEntrySource, ProviderType
 from service.settings import Settings
 from tests.support.command import Ran, finished

@@ -13,9 +13,11 @@ from service.contract.topics import Topics
 from service.db.dead_letters import Filter, Letter, find_letters
 from service.dead_letters.audit import ActionReport, OperatorAction, audited
 from service.dead_letters.letter import Failure, Incoming
+from service.dead_letters.pace import Pace
 from service.dead_letters.park import park_record
-from service.dead_letters.replay import Pace, Sender, replay_letters
+from service.dead_letters.replay import replay_letters
 from service.dead_letters.select import select_letters
+from service.dead_letters.send import Sender
 from service.dead_letters.verdict import Judge, Judgement
 from service.domain.errors import Poison
 from service.domain.model import LetterState, Position, Record
@@ -114,7 +116,7 @@ class PostOffice:
 
     async def judged(self, letter_id: UUID) -> Judgement:
         letter = await self.letter(letter_id)
-        (judgement,) = [one async for one in self.judge().each([letter])]
+        (judgement,) = [one async for one in self.judge().judge_letters([letter])]
         return judgement
 
     async def verdict(self, letter_id: UUID) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from service.cli.dead_letters.view import age, as_text, counted, record_as_json
+from service.cli.dead_letters.view import age, as_text, describe_counts
 from service.dead_letters.edit import (
     BadEdit,
     NotEditable,
@@ -18,6 +18,7 @@ from service.dead_letters.edit import (
     draft_copy,
     parse_assignment,
 )
+from service.dead_letters.export import record_as_json
 from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
 from service.dead_letters.select import parse_age, parse_scope
 from service.dead_letters.verdict import Verdict
@@ -190,7 +191,7 @@ def test_an_age_is_shown_in_its_largest_unit(seconds: float, shown: str) -> None
 
 
 def test_counts_begin_with_the_largest() -> None:
-    assert counted({"sent": 2, "file_gone": 1200}) == "1,200 file_gone, 2 sent"
+    assert describe_counts({"sent": 2, "file_gone": 1200}) == "1,200 file_gone, 2 sent"
 
 
 def _leaves(kind: type[Poison]) -> Iterator[type[Poison]]:

@@ -6,12 +6,13 @@ from service.cli.dead_letters import browse, discard, edit, replay
 
 
 def register(cli: typer.Typer) -> None:
-    """Add the subcommands."""
+    """Add `dead-letters` with its subcommands."""
     commands = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode="markdown",
-        help="Read, judge, replay, edit and discard the messages that could not be processed. What changes "
-        "anything says first what it would do, and does it with `--execute`; who did what is kept.",
+        help="Read, judge, replay, edit and discard the messages that could not be processed. "
+        "What changes anything says first what it would do, and does it with `--execute`; "
+        "who did what is kept.",
     )
     for part in (browse, replay, edit, discard):
         part.register(commands)

@@ -1,4 +1,4 @@
-"""What the dead-letter commands talk to: the database, the file store and the dead-letter topic."""
+"""The connections of the dead-letter commands: database, file store and dead-letter topic."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,8 +12,11 @@ from service.settings import Settings
 
 
 @asynccontextmanager
-async def judging(settings: Settings) -> AsyncIterator[Judge]:
-    """A judge, with all that it looks at."""
+async def connected_judge(settings: Settings) -> AsyncIterator[Judge]:
+    """A judge with its connections, which are closed at the end of the body.
+
+    Raises `NoTopics` and `KafkaError`. The database is connected to when it is first used.
+    """
     topics = Topics(settings.kafka.topic_prefix)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(command_database(settings.database))

@@ -6,27 +6,27 @@ from typing import Annotated
 import typer
 
 from service.cli.dead_letters.options import (
+    NOT_ALL,
     ByOption,
     ExecuteOption,
     LetterSelection,
     ReasonOption,
     actor,
-    choosing,
+    with_letter_options,
 )
-from service.cli.dead_letters.replay import NOT_ALL
-from service.cli.dead_letters.view import number_of, print_json, show_letters
+from service.cli.dead_letters.view import number_of_letters, print_json, show_letters
 from service.cli.screen import Screen
 from service.cli.upload_options import JsonOption
-from service.db.dead_letters import Letter
+from service.db.dead_letters import Filter, Letter
 from service.db.engine import command_database
-from service.dead_letters import guard
-from service.dead_letters.audit import ActionReport, OperatorAction, audited
-from service.dead_letters.discard import discard_letters as give_up
+from service.dead_letters.audit import ActionReport, OperatorAction
+from service.dead_letters.discard import require_discardable, run_discard
+from service.dead_letters.guard import run_resume
 from service.dead_letters.select import select_letters
 from service.domain.model import LetterState
 from service.settings import DatabaseOnly
 
-_DISCARDED = {LetterState.OPEN, LetterState.QUARANTINED, LetterState.SENT}
+_NOTHING_FOUND = "There is no such dead letter to discard."
 
 
 def register(cli: typer.Typer) -> None:
@@ -35,9 +35,9 @@ def register(cli: typer.Typer) -> None:
     cli.command()(resume)
 
 
-@choosing(LetterState.OPEN, LetterState.QUARANTINED)
+@with_letter_options(LetterState.OPEN, LetterState.QUARANTINED)
 def discard(
-    chosen: LetterSelection,
+    selection: LetterSelection,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; kept with each letter and in the audit.")
     ],
@@ -52,61 +52,71 @@ def discard(
 
     Needs `UPLOADS_DATABASE__URL` alone.
 
-    Exit codes: 0 all were discarded, or this was a dry run; 3 some were taken by somebody else. Always: 1
-    something does not answer, 2 the command or a setting is wrong.
+    Exit codes: 0 all were discarded, or this was a dry run; 3 some were taken by somebody else.
+    Always: 1 something does not answer, 2 the command or a setting is wrong.
 
     **Examples**
 
         uploads dead-letters discard --id 3f0e2b52 --reason "uploaded again as 8124"
         uploads dead-letters discard --code tombstone --reason "a test of the producer" --execute
     """
-    if not chosen.filter.narrows and not every:
+    if not selection.filter.narrows and not every:
         raise typer.BadParameter("give --id or another filter, or --all to mean every letter.")
-    if not set(chosen.filter.states) <= _DISCARDED or not chosen.filter.states:
-        raise typer.BadParameter(
-            "open, sent and quarantined letters are discarded, no others.", param_hint="--state"
-        )
-    action = OperatorAction(actor(by), "discard", chosen.asked, reason)
-    raise typer.Exit(asyncio.run(_discard(chosen, action, execute=execute, as_json=as_json)))
+    try:
+        require_discardable(selection.filter)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--state") from None
+
+    if not execute:
+        _show_preview(asyncio.run(_select(selection.filter)), as_json=as_json)
+        return
+    action = OperatorAction(actor(by), "discard", selection.options, reason)
+    report = asyncio.run(_discard(selection.filter, action))
+    _show_report(report, as_json=as_json)
+    raise typer.Exit(NOT_ALL if report.count("discarded") < len(report.selected) else 0)
 
 
-async def _discard(
-    chosen: LetterSelection, action: OperatorAction, *, execute: bool, as_json: bool
-) -> int:
-    report = None
+async def _select(letter_filter: Filter) -> list[Letter]:
+    async with command_database(DatabaseOnly.read().database) as engine, engine.connect() as conn:
+        return await select_letters(conn, letter_filter)
+
+
+async def _discard(letter_filter: Filter, action: OperatorAction) -> ActionReport:
     async with command_database(DatabaseOnly.read().database) as engine:
-        async with engine.connect() as conn:
-            found = await select_letters(conn, chosen.filter)
-        if execute:
-            async with audited(engine, action, [letter.id for letter in found]) as report:
-                await give_up(engine, found, report, by=action.actor, reason=action.reason or "")
-    done = report.count("discarded") if report else 0
-    _show(found, report, done, as_json=as_json)
-    return NOT_ALL if execute and done < len(found) else 0
+        return await run_discard(engine, letter_filter, action)
 
 
-def _show(found: list[Letter], report: ActionReport | None, done: int, *, as_json: bool) -> None:
+def _show_preview(letters: list[Letter], *, as_json: bool) -> None:
     if as_json:
-        ids = [letter.id for letter in found]
-        print_json(
-            {"executed": report is not None, "ids": ids, **(report.as_json() if report else {})}
-        )
+        print_json({"executed": False, "ids": [letter.id for letter in letters]})
         return
     screen = Screen()
-    if not found:
-        screen.line("There is no such dead letter to discard.")
-    elif report is None:
-        show_letters(screen, found)
-        screen.line(f"{number_of(len(found))}. Nothing was discarded: add --execute to do it.")
-    else:
-        screen.line(f"{done:,} of {number_of(len(found))} discarded (action {report.action_id}).")
+    if not letters:
+        screen.line(_NOTHING_FOUND)
+        return
+    show_letters(screen, letters)
+    screen.line(
+        f"{number_of_letters(len(letters))}. Nothing was discarded: add --execute to do it."
+    )
+
+
+def _show_report(report: ActionReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"executed": True, "ids": report.selected, **report.as_json()})
+        return
+    screen = Screen()
+    if not report.selected:
+        screen.line(_NOTHING_FOUND)
+        return
+    discarded, selected = report.count("discarded"), number_of_letters(len(report.selected))
+    screen.line(f"{discarded:,} of {selected} discarded (action {report.action_id}).")
 
 
 def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption = False) -> None:
     """Let the dead-letter guard park again, after what it stopped for is mended.
 
-    Workers notice within their probe pause (`UPLOADS_RETRY__PROBE_PAUSE`) and go on where they held.
-    Needs `UPLOADS_DATABASE__URL` alone.
+    Workers notice within their probe pause (`UPLOADS_RETRY__PROBE_PAUSE`) and go on where they
+    held. Needs `UPLOADS_DATABASE__URL` alone.
 
     Example: `uploads dead-letters resume --reason "the producer is rolled back"`
     """
@@ -120,10 +130,5 @@ def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption
 
 
 async def _resume(action: OperatorAction) -> str | None:
-    async with (
-        command_database(DatabaseOnly.read().database) as engine,
-        audited(engine, action, ()) as report,
-    ):
-        why = await guard.resume_parking(engine, by=action.actor)
-        report.notes["stopped_for"] = why
-    return why
+    async with command_database(DatabaseOnly.read().database) as engine:
+        return await run_resume(engine, action)

@@ -1,4 +1,4 @@
-"""The options that the commands share: which letters, who asks, and why."""
+"""What the commands share: the options for letters, actor and reason, and an exit code."""
 
 import getpass
 import os
@@ -28,49 +28,60 @@ ByOption = Annotated[
 ]
 ReasonOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the audit.")]
 
+NOT_ALL = 3
+"""The exit code if not every selected letter was sent or discarded, or a wave did not end well."""
+
 EVERY_STATE = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class LetterSelection:
-    """Which letters are meant, and `asked`: the options that say so as they were typed."""
+    """The letters that an operator selects: as a filter, and as the options that were typed."""
 
     filter: Filter
-    asked: Mapping[str, Any]
+    options: Mapping[str, Any]
 
     def within(self, states: tuple[LetterState, ...]) -> Self:
-        """The same, of letters in these states alone."""
+        """Return the same selection for letters in these states."""
         return replace(self, filter=replace(self.filter, states=states))
 
 
-def choosing(*states: LetterState) -> Callable[[Command], Command]:
-    """Give a command the options that choose letters; it takes what they mean as `chosen`.
+def with_letter_options(*default_states: LetterState) -> Callable[[Command], Command]:
+    """Give a command the options that select letters, and pass it the result as `selection`.
 
-    Without `--state`, letters in one of `states` are meant, and those of every state where there are none.
+    Without `--state`, the command gets letters in `default_states`; if there are none, in every
+    state.
     """
 
     def decorate(command: Command) -> Command:
         def run(**given: Any) -> None:
-            asked = {name: given.pop(name) for name in _OPTIONS}
-            command(chosen=LetterSelection(_filter(states, **asked), _said(asked)), **given)
+            letter_options = {name: given.pop(name) for name in _LETTER_OPTIONS}
+            selection = LetterSelection(
+                _make_filter(default_states, **letter_options),
+                {name: value for name, value in letter_options.items() if value},
+            )
+            command(selection=selection, **given)
 
-        own = [
+        # Typer reads a command's options from its signature, so the signature gets both kinds.
+        own_options = [
             parameter
             for parameter in signature(command).parameters.values()
-            if parameter.name != "chosen"
+            if parameter.name != "selection"
         ]
-        parameters = (*_OPTIONS.values(), *own)
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__signature__ = Signature(  # type: ignore[attr-defined]
-            [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in parameters]
+        run.__signature__ = Signature(  # type: ignore[attr-defined] # mypy knows no such attribute
+            [
+                parameter.replace(kind=Parameter.KEYWORD_ONLY)
+                for parameter in (*_LETTER_OPTIONS.values(), *own_options)
+            ]
         )
         return run
 
     return decorate
 
 
-def _filter(
-    by_default: Sequence[LetterState],
+def _make_filter(
+    default_states: Sequence[LetterState],
     ids: Annotated[
         list[str] | None,
         typer.Option("--id", metavar="ID", help="A letter's id, or how it begins. Repeatable."),
@@ -118,31 +129,35 @@ def _filter(
         codes=tuple(codes or ()),
         topics=tuple(topics or ()),
         provider_types=tuple(providers or ()),
-        scopes=tuple(_parsed(parse_scope, key, "--scope") for key in scopes or ()),
+        scopes=tuple(_parse_option(parse_scope, key, "--scope") for key in scopes or ()),
         jobs=tuple(jobs or ()),
-        older_than=_age(older_than, "--older-than"),
-        newer_than=_age(newer_than, "--newer-than"),
-        states=_states(states) if states else tuple(by_default),
+        older_than=_parse_age_option(older_than, "--older-than"),
+        newer_than=_parse_age_option(newer_than, "--newer-than"),
+        states=_parse_states(states) if states else tuple(default_states),
         limit=limit,
     )
 
 
-_OPTIONS = {
-    name: option for name, option in signature(_filter).parameters.items() if name != "by_default"
+_LETTER_OPTIONS = {
+    name: parameter
+    for name, parameter in signature(_make_filter).parameters.items()
+    if name != "default_states"
 }
 
 
-def _age(given: str | None, option: str) -> timedelta | None:
-    return None if given is None else _parsed(parse_age, given, option)
+def _parse_age_option(given: str | None, option: str) -> timedelta | None:
+    return None if given is None else _parse_option(parse_age, given, option)
 
 
-def _states(given: Sequence[str]) -> tuple[LetterState, ...]:
+def _parse_states(given: Sequence[str]) -> tuple[LetterState, ...]:
+    """Return the states; none of them means every state."""
     if EVERY_STATE in given:
         return ()
-    return tuple(_parsed(LetterState, state, "--state") for state in given)
+    return tuple(_parse_option(LetterState, state, "--state") for state in given)
 
 
-def _parsed(parse: Callable[[str], T], given: str, option: str) -> T:
+def _parse_option(parse: Callable[[str], T], given: str, option: str) -> T:
+    """Read the value of an option. Raises `BadParameter` with the option's name."""
     try:
         return parse(given)
     except ValueError as error:
@@ -151,16 +166,12 @@ def _parsed(parse: Callable[[str], T], given: str, option: str) -> T:
         raise typer.BadParameter(error.message, param_hint=option) from None
 
 
-def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in asked.items() if value}
-
-
 def actor(given: str | None) -> str:
-    """Who does it: as given, else the user of this process at this host."""
+    """Return the name of the operator: the given one, or else `user@host` of this process."""
     if given:
         return given
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user need not have a name
+    except (KeyError, OSError):  # a container may run as a user id without a name
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"

@@ -1,10 +1,9 @@
 """Letters as tables and lines for people, and as JSON for programs."""
 
-import base64
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,47 +14,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from service.cli.screen import Screen
 from service.db.dead_letters import Group, Letter
-from service.dead_letters.replay import Sending, Tell
-from service.dead_letters.verdict import Finding, Judgement
-from service.domain.model import Record
+from service.dead_letters.export import dump_json
+from service.dead_letters.replay import JudgedLetter, TellProgress
 from service.domain.provider_types import ProviderType
 
 SHORT_ID = 8
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedLetter:
-    """What is shown of a letter that was judged, and perhaps sent: without its record."""
-
-    letter: Letter
-    finding: Finding
-    sending: Sending | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """One letter of a replay, for programs."""
-        letter = self.letter
-        return {
-            "id": letter.id,
-            "job_id": letter.job_id,
-            "code": letter.code,
-            "topic": letter.original_topic,
-            "parked_at": letter.parked_at,
-            "replay_count": letter.replay_count,
-            "verdict": self.finding.verdict,
-            "detail": self.finding.detail,
-            "sending": self.sending,
-        }
-
-
 def show_groups(screen: Screen, groups: Sequence[Group]) -> None:
-    """A line for each code."""
+    """Show a line for each code."""
     rows = [
         (
             group.code,
             group.count,
-            _states(group.states),
-            _moment(group.oldest),
-            _moment(group.newest),
+            _describe_states(group.states),
+            _local_time(group.oldest),
+            _local_time(group.newest),
         )
         for group in groups
     ]
@@ -63,71 +37,72 @@ def show_groups(screen: Screen, groups: Sequence[Group]) -> None:
 
 
 def show_letters(screen: Screen, letters: Sequence[Letter]) -> None:
-    """A line for each letter."""
+    """Show a line for each letter."""
     headings = ("id", "state", "code", "job", "scope", "topic", "replays", "age", "message")
     rows = [
         (
-            *(short(letter), letter.state, letter.code, _job(letter), scope(letter)),
-            *(
-                letter.original_topic,
-                letter.replay_count,
-                age(letter.parked_at),
-                _cut(letter.message),
-            ),
+            short_id(letter),
+            letter.state,
+            letter.code,
+            _job_id(letter),
+            scope_of(letter),
+            letter.original_topic,
+            letter.replay_count,
+            age(letter.parked_at),
+            _shorten(letter.message),
         )
         for letter in letters
     ]
     screen.table(headings, rows, numbers=("job", "replays"))
 
 
-def show_judged(screen: Screen, judged: Sequence[JudgedLetter]) -> None:
-    """A line for each letter with its verdict."""
+def show_judged(screen: Screen, judged_letters: Sequence[JudgedLetter]) -> None:
+    """Show a line with the verdict for each letter."""
+    headings = ("id", "verdict", "code", "job", "scope", "replays", "age", "because")
     rows = [
         (
-            *(
-                short(one.letter),
-                one.finding.verdict,
-                one.letter.code,
-                _job(one.letter),
-                scope(one.letter),
-            ),
-            *(one.letter.replay_count, age(one.letter.parked_at), _cut(one.finding.detail)),
+            short_id(judged.letter),
+            judged.finding.verdict,
+            judged.letter.code,
+            _job_id(judged.letter),
+            scope_of(judged.letter),
+            judged.letter.replay_count,
+            age(judged.letter.parked_at),
+            _shorten(judged.finding.detail),
         )
-        for one in judged
+        for judged in judged_letters
     ]
-    headings = ("id", "verdict", "code", "job", "scope", "replays", "age", "because")
     screen.table(headings, rows, numbers=("job", "replays"))
 
 
-def tally(judged: Sequence[JudgedLetter]) -> str:
-    """`3 would_apply, 2 file_gone`."""
-    return counted(Counter(one.finding.verdict.value for one in judged))
+def describe_verdicts(judged_letters: Sequence[JudgedLetter]) -> str:
+    """Count letters by verdict: `3 would_apply, 2 file_gone`."""
+    return describe_counts(Counter(judged.finding.verdict.value for judged in judged_letters))
 
 
-def counted(counts: Mapping[str, int]) -> str:
-    """`3 sent, 2 held_back`, the most frequent first."""
-    return ", ".join(f"{count:,} {what}" for what, count in Counter(counts).most_common() if count)
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Write counts as `3 sent, 2 held_back`, the largest first; a count of 0 is left out."""
+    return ", ".join(f"{count:,} {name}" for name, count in Counter(counts).most_common() if count)
 
 
-def number_of(letters: int) -> str:
-    """`1 letter`, `2 letters`."""
-    return f"{letters:,} letter{'' if letters == 1 else 's'}"
+def number_of_letters(letters: int) -> str:
+    """Write a number as `1 letter` or `2 letters`."""
+    return "1 letter" if letters == 1 else f"{letters:,} letters"
 
 
 def fields_of(letter: Letter) -> Iterator[tuple[str, object]]:
-    """The rows of the table about one letter; what is not known is left out."""
+    """Yield the fields of a letter that are known, with times as a person reads them."""
     for name, value in asdict(letter).items():
-        if value is not None:
-            yield (
-                name,
-                value
-                if not isinstance(value, datetime)
-                else f"{_moment(value)} ({age(value)} ago)",
-            )
+        if value is None:
+            continue
+        if isinstance(value, datetime):
+            yield name, f"{_local_time(value)} ({age(value)} ago)"
+        else:
+            yield name, value
 
 
 def as_text(data: bytes) -> str:
-    """Bytes for people: JSON laid out, text as it is, anything else as Python writes it."""
+    """Return bytes for a person: JSON indented, text as it is, all else as Python writes bytes."""
     try:
         return orjson.dumps(orjson.loads(data), option=orjson.OPT_INDENT_2).decode()
     except orjson.JSONDecodeError:
@@ -138,71 +113,52 @@ def as_text(data: bytes) -> str:
         return repr(data)
 
 
-def record_as_json(record: Record | None) -> dict[str, Any]:
-    """A record with its bytes in base64; a null key or value stays null, `record` says whether there is one."""
-    if record is None:
-        return {"record": False, "key": None, "value": None, "headers": []}
-    headers = [[name, _base64(value)] for name, value in record.headers]
-    return {
-        "record": True,
-        "key": _base64(record.key),
-        "value": _base64(record.value),
-        "headers": headers,
-    }
-
-
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    typer.echo(dumped(value, orjson.OPT_INDENT_2))
-
-
-def dumped(value: Any, option: int) -> bytes:
-    """JSON of letters and what belongs to them; asyncpg's UUID is a kind that orjson does not know."""
-    return orjson.dumps(value, default=str, option=option)
+    """Print one JSON document on standard output."""
+    typer.echo(dump_json(value, orjson.OPT_INDENT_2))
 
 
 @contextmanager
-def sending_shown(total: int, judged: list[JudgedLetter]) -> Iterator[Tell]:
-    """Keeps what becomes of each letter, and shows it on standard error as it happens."""
-    with _shown_on_stderr(total) as show:
-
-        def tell(judgement: Judgement, sending: Sending) -> None:
-            judged.append(JudgedLetter(judgement.letter, judgement.finding, sending))
-            show(f"{sending} {judgement.letter.id} ({judgement.finding.verdict})")
-
-        yield tell
-
-
-@contextmanager
-def _shown_on_stderr(total: int) -> Iterator[Callable[[str], None]]:
+def show_sending_progress() -> Iterator[TellProgress]:
+    """Show on standard error what becomes of each letter: as a bar on a terminal, else in lines."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield lambda said: typer.echo(said, err=True)
+        yield lambda letter, _: typer.echo(_describe_sending(letter), err=True)
         return
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("sending", total=total)
-        yield lambda said: bar.update(task, advance=1, description=said)
+        task = bar.add_task("sending", total=None)
+        yield lambda letter, total: bar.update(
+            task, advance=1, total=total, description=_describe_sending(letter)
+        )
 
 
-def short(letter: Letter) -> str:
-    """The beginning of a letter's id, as it is shown where there are many."""
+def _describe_sending(judged: JudgedLetter) -> str:
+    return f"{judged.sending} {judged.letter.id} ({judged.finding.verdict})"
+
+
+def short_id(letter: Letter) -> str:
+    """Return the beginning of a letter's id, which tables have instead of the whole id."""
     return str(letter.id)[:SHORT_ID]
 
 
-def scope(letter: Letter) -> str:
-    """A letter's scope as `--scope` takes it, where its job could be read."""
+def scope_of(letter: Letter) -> str:
+    """Return a letter's scope as `--scope` takes it; empty if its job could not be read."""
     if letter.modules and _is_unit_specific(letter):
         return str(letter.modules[0])
-    return "" if letter.year is None else f"{letter.year}:{letter.data_entry_type_id}"
+    if letter.year is None:
+        return ""
+    return f"{letter.year}:{letter.data_entry_type_id}"
 
 
 def _is_unit_specific(letter: Letter) -> bool:
+    # The letter may be from a version with other provider types, so the texts are compared.
     return any(letter.provider_type == known for known in ProviderType if known.is_unit_specific)
 
 
 def age(moment: datetime) -> str:
-    """How long ago a moment was, in the largest unit that fits."""
+    """Return how long ago a moment was, in its largest unit: `3d`, `2h`, `15m` or `45s`."""
     seconds = (datetime.now(UTC) - moment).total_seconds()
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
@@ -210,21 +166,17 @@ def age(moment: datetime) -> str:
     return f"{max(seconds, 0):.0f}s"
 
 
-def _base64(data: bytes | None) -> str | None:
-    return None if data is None else base64.b64encode(data).decode()
-
-
-def _job(letter: Letter) -> str:
+def _job_id(letter: Letter) -> str:
     return "" if letter.job_id is None else str(letter.job_id)
 
 
-def _states(states: Mapping[str, int]) -> str:
+def _describe_states(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {state}" for state, count in states.items())
 
 
-def _moment(moment: datetime) -> str:
+def _local_time(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def _cut(text: str, size: int = 100) -> str:
+def _shorten(text: str, size: int = 100) -> str:
     return text if len(text) <= size else f"{text[: size - 1]}…"
