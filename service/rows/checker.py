@@ -1,10 +1,12 @@
-"""The row checker: from text cells to records ready for COPY, and to row errors.
+"""The row checker: from a row's text cells to a line for COPY, or to a row error.
 
-`flat` takes the rows that are plainly good; `plain` decides the others, and says what is wrong.
+Every row goes first through the generated function of `compiled_check`, which takes the rows that
+are plainly good. `check_slowly` decides all other rows with `row_rules`, and says what is wrong
+with them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -36,13 +38,21 @@ from service.rows.row_rules import (
 )
 
 CopyRow = tuple[Any, bytes]
-"""What a good row becomes: its key, which is an entry's module id or a factor's identity, and its line for COPY."""
+"""A good row: its key, and its line for COPY without the newline.
+
+The key of an entry is its module id (int); the key of a factor is its identity (JSON, str). The
+line of a factor has two cells, its identity and its values.
+"""
 
 key_of, line_of = itemgetter(0), itemgetter(1)
+"""The two parts of a `CopyRow`."""
 
 
 class BadRow(NamedTuple):
-    """A row that is skipped: why, its cells as they were, and (factors) its identity where that could be read."""
+    """A row that is skipped: its error, and its cells as they were in the file.
+
+    `identity` is that of a factor, or None if it could not be read; entries have none.
+    """
 
     error: RowError
     cells: list[str]
@@ -50,7 +60,7 @@ class BadRow(NamedTuple):
 
 
 class RowTags(NamedTuple):
-    """What every row of one job carries."""
+    """The values that are the same in every row of a job."""
 
     data_entry_type_id: int
     year: int
@@ -58,53 +68,72 @@ class RowTags(NamedTuple):
     created_by_id: int
 
     def copy_prefix(self, module_id: int, unit_id: int) -> bytes:
-        """All of a line for COPY, in the order of `entries.COLUMNS`, but the data, which comes last."""
+        """A line for COPY up to the data, its last cell; the order is that of `entries.COLUMNS`."""
         type_id, year, source, job_id = self
         return b"%d\t%d\t%d\t%d\t%d\t%d\t" % (type_id, module_id, unit_id, year, source, job_id)
 
 
-class _Checker(ABC):
-    """Checks the rows of one upload in their order, a chunk at a time; blank lines are not rows."""
+class _RowChecker(ABC):
+    """Checks the rows of one upload in the order of the file, some at a time.
 
-    def __init__(self, kind: CatalogueType, header: Sequence[str], *, per_year: bool) -> None:
-        self.layout = Layout.of(kind, header, per_year=per_year)
+    A line without any value is not a row and is not counted. `rows_seen` is the number of rows so
+    far; it grows at the end of each `check`. Raises `ValueError` if the header names a known column
+    more than once.
+    """
+
+    def __init__(
+        self, catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
+    ) -> None:
+        self.layout = Layout.of(catalogue_type, header, per_year=per_year)
         self.rows_seen = 0
-        self._flat = compiled_check(kind, self.layout)
+        self._compiled_check = compiled_check(catalogue_type, self.layout)
 
     def check(self, rows: Iterable[list[str]]) -> tuple[list[CopyRow], list[BadRow]]:
-        """The records of the good rows, and the bad rows."""
+        """Check the next rows; the good ones as rows for COPY, and the bad ones."""
         good: list[CopyRow] = []
         bad: list[BadRow] = []
-        self._flat(self, rows, good, bad)
+        self._compiled_check(self, rows, good, bad)
         self.rows_seen += len(good) + len(bad)
         return good, bad
 
     def check_slowly(self, row: list[str], good: list[CopyRow], bad: list[BadRow]) -> None:
-        """Decide a row that the flat function did not take."""
+        """Decide one row that the generated function did not take; append it to `good` or `bad`."""
         if not any(cell.strip() for cell in row):
             return
+
         number = self.rows_seen + len(good) + len(bad) + 1
         try:
-            good.append(self._record(row, number))
-        except InvalidCell as wrong:
-            error = RowError(number, wrong.column, wrong.code, wrong.message, wrong.values)
-            bad.append(self._skipped(error, row))
+            good.append(self._copy_row(row, number))
+        except InvalidCell as invalid:
+            error = RowError(number, invalid.column, invalid.code, invalid.message, invalid.values)
+            bad.append(self._bad_row(error, row))
 
     @abstractmethod
-    def _record(self, row: list[str], number: int) -> CopyRow:
-        """The record of a row. Raises `InvalidCell`."""
+    def _copy_row(self, row: list[str], number: int) -> CopyRow:
+        """The key and line of a good row. Raises `InvalidCell`."""
 
-    def _skipped(self, error: RowError, row: list[str]) -> BadRow:
+    def _bad_row(self, error: RowError, row: list[str]) -> BadRow:
         return BadRow(error, row, None)
 
 
-class EntryChecker(_Checker):
-    """Checks the rows of an upload of entries. `affected` are the modules that received a good row so far.
+class EntryChecker(_RowChecker):
+    """Checks the rows of an upload of entries.
 
-    Exactly one of `units` (per-year: institutional id to unit id and module id, the latter None for a
-    unit without a calculator report) and `module` (unit-specific: module id and unit id) is given.
-    `held` are the unique ids that entries which this job does not replace hold, by module; `taken` are
-    those that its good rows took, with their row numbers.
+    Give exactly one of `units` and `module`, or `ValueError` is raised:
+
+    - `units` for a per-year upload, whose rows name their unit: from the institutional id to
+      (unit id, module id). The module id is None if the unit has no calculator report.
+    - `module` for a unit-specific upload: (module id, unit id).
+
+    `held` has, by module id, the unique ids of stored entries that this upload does not replace. A
+    row with one of them is a duplicate.
+
+    Attributes to read: `affected` has the ids of the modules that have had a good row so far;
+    `taken` has the row number by (module id, unique id) of the good rows.
+
+    A destination is the pair (module id, beginning of the line for COPY). A unit-specific upload
+    has one `destination`. For a per-year upload it is None, and `destinations` has one by
+    institutional id.
     """
 
     def __init__(
@@ -120,51 +149,68 @@ class EntryChecker(_Checker):
         if (units is None) == (module is None):
             raise ValueError("give exactly one of `units` and `module`")
         super().__init__(entry, header, per_year=units is not None)
-        self.target = target
+
+        # The beginning of a line is the same in all rows of a unit; it is made once for each.
         self.destinations = {
             name: (module_id, target.copy_prefix(module_id, unit_id))
             for name, (unit_id, module_id) in (units or {}).items()
             if module_id is not None
         }
         self.destination = None if module is None else (module[0], target.copy_prefix(*module))
+
         self.held = {(module_id, key) for module_id, keys in (held or {}).items() for key in keys}
         self.taken: dict[tuple[int, str], int] = {}
         self.affected: set[int] = set()
+
+        self._tags = target
         self._entry = entry
         self._units = units or {}
-        self._rules = self._rules_of(entry)
+        self._rules = self._rules_across_columns()
 
     def check(self, rows: Iterable[list[str]]) -> tuple[list[CopyRow], list[BadRow]]:
         good, bad = super().check(rows)
         self.affected.update(map(key_of, good))
         return good, bad
 
-    def _record(self, row: list[str], number: int) -> CopyRow:
+    def _copy_row(self, row: list[str], number: int) -> CopyRow:
         values = read_row(self.layout, row, self._rules)
         module_id, prefix = self.destination or self._destination_of(values)
-        own = (column for column in self.layout.columns if column is not UNIT)
-        data = {column.key: values[column.name] for column in own if column.name in values}
+        data = {
+            column.key: values[column.name]
+            for column in self.layout.columns
+            if column is not UNIT and column.name in values
+        }
+
+        # Last, because a row with any other mistake must not occupy its unique id.
         if self._entry.unique is not None:
-            self._take(module_id, self._entry.unique, str(values[self._entry.unique]), number)
+            unique_id = str(values[self._entry.unique])
+            self._claim_unique_id(module_id, self._entry.unique, unique_id, number)
         return module_id, prefix + escape_json(orjson.dumps(data))
 
-    def _rules_of(self, entry: EntryType) -> Rules:
-        placing = {UNIT.name: self._destination_of} if self.destination is None else {}
-        return placing if entry.sum_at_most is None else {**placing, **sum_rule(entry.sum_at_most)}
+    def _rules_across_columns(self) -> Rules:
+        rules: dict[str, Callable[[RowValues], object]] = {}
+        if self.destination is None:
+            # An unknown unit is then the first error of its row, as the unit is the first column.
+            rules[UNIT.name] = self._destination_of
+        if self._entry.sum_at_most is not None:
+            rules.update(sum_rule(self._entry.sum_at_most))
+        return rules
 
     def _destination_of(self, values: RowValues) -> tuple[int, bytes]:
-        """The module and head of a row that names its unit. Raises `InvalidCell`."""
+        """The destination of a row that names its unit. Raises `InvalidCell`."""
         name = str(values[UNIT.name])
         cell = shortened(name)
         if name not in self._units:
             raise InvalidCell(UNIT.name, RowErrorCode.UNKNOWN_UNIT, cell=cell)
         if name not in self.destinations:
-            year = self.target.year
+            year = self._tags.year
             raise InvalidCell(UNIT.name, RowErrorCode.UNIT_WITHOUT_REPORT, cell=cell, year=year)
         return self.destinations[name]
 
-    def _take(self, module_id: int, column: str, value: str, number: int) -> None:
-        key, cell = (module_id, value), shortened(value)
+    def _claim_unique_id(self, module_id: int, column: str, value: str, number: int) -> None:
+        """Note that row `number` has this unique id. Raises `InvalidCell` if it is not free."""
+        key = (module_id, value)
+        cell = shortened(value)
         if key in self.taken:
             raise InvalidCell(
                 column,
@@ -178,8 +224,12 @@ class EntryChecker(_Checker):
         self.taken[key] = number
 
 
-class FactorChecker(_Checker):
-    """Checks the rows of an upload of factors. `taken` are the identities of its good rows, with their numbers."""
+class FactorChecker(_RowChecker):
+    """Checks the rows of an upload of factors.
+
+    The identity of a factor is a JSON object of its identity columns with sorted keys, without the
+    absent ones. `taken` has the row number by identity of the good rows.
+    """
 
     def __init__(self, factor: FactorType, header: Sequence[str]) -> None:
         super().__init__(factor, header, per_year=False)
@@ -187,9 +237,9 @@ class FactorChecker(_Checker):
         self._factor = factor
         self._identity_layout = self.layout.only(factor.identity)
 
-    def _record(self, row: list[str], number: int) -> CopyRow:
+    def _copy_row(self, row: list[str], number: int) -> CopyRow:
         values = read_row(self.layout, row, {})
-        identity = self._canonical(values)
+        identity = self._identity_of(values)
         if identity in self.taken:
             columns = [column.name for column in self._factor.identity]
             raise InvalidCell(
@@ -199,22 +249,24 @@ class FactorChecker(_Checker):
                 earlier_row=self.taken[identity],
                 columns=columns,
             )
+
         self.taken[identity] = number
-        said = {
+        data = {
             column.key: values[column.name]
             for column in self._factor.values
             if column.name in values
         }
-        return identity, escape_json(identity.encode()) + b"\t" + escape_json(orjson.dumps(said))
+        return identity, escape_json(identity.encode()) + b"\t" + escape_json(orjson.dumps(data))
 
-    def _skipped(self, error: RowError, row: list[str]) -> BadRow:
+    def _bad_row(self, error: RowError, row: list[str]) -> BadRow:
+        # A stored factor is not removed if only a bad row names it, so its identity is needed.
         try:
-            identity = self._canonical(read_row(self._identity_layout, row, {}))
+            identity = self._identity_of(read_row(self._identity_layout, row, {}))
         except InvalidCell:
             return BadRow(error, row, None)
         return BadRow(error, row, identity)
 
-    def _canonical(self, values: Mapping[str, CellValue]) -> str:
+    def _identity_of(self, values: Mapping[str, CellValue]) -> str:
         identity = {
             column.key: values[column.name]
             for column in self._factor.identity
@@ -223,39 +275,44 @@ class FactorChecker(_Checker):
         return orjson.dumps(identity, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def missing_columns(kind: CatalogueType, header: Sequence[str], *, per_year: bool) -> list[str]:
+def missing_columns(
+    catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
+) -> list[str]:
     """The required columns that a header lacks, in the catalogue's order."""
     names = {name.strip() for name in header}
-    columns = columns_of(kind, per_year=per_year)
+    columns = columns_of(catalogue_type, per_year=per_year)
     return [column.name for column in columns if column.required and column.name not in names]
 
 
-def repeated_columns(kind: CatalogueType, header: Sequence[str], *, per_year: bool) -> list[str]:
-    """The kind's columns that a header names more than once, so that either might be meant."""
-    return repeated_names(columns_of(kind, per_year=per_year), header)
+def repeated_columns(
+    catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
+) -> list[str]:
+    """The type's columns that a header names more than once; it is not clear which one is meant."""
+    return repeated_names(columns_of(catalogue_type, per_year=per_year), header)
 
 
 def inline_table(
-    kind: CatalogueType, rows: Sequence[Mapping[str, Any]], *, per_year: bool = True
+    catalogue_type: CatalogueType, rows: Sequence[Mapping[str, Any]], *, per_year: bool = True
 ) -> tuple[list[str], Iterator[list[str]]]:
-    """JSON objects as a table of text: a header, and the cells below it.
+    """The inline rows of a message (JSON objects) as a table of text: a header and rows of cells.
 
-    The header has the objects' keys in the order of their first appearance, then the required columns
-    that none of them has, so that every row says so. Null and absent are the empty cell.
+    The header has the keys of the objects in the order of their first appearance. The required
+    columns that no object has follow, so that every row gets the error that the value is missing.
+    Null and an absent key become the empty cell.
     """
     trimmed = [{name.strip(): value for name, value in row.items()} for row in rows]
     header = list(dict.fromkeys(name for row in trimmed for name in row))
-    header += missing_columns(kind, header, per_year=per_year)
-    return header, ([_cell(row.get(name)) for name in header] for row in trimmed)
+    header += missing_columns(catalogue_type, header, per_year=per_year)
+    return header, ([_cell_of_json(row.get(name)) for name in header] for row in trimmed)
 
 
-def _cell(value: object) -> str:
+def _cell_of_json(value: object) -> str:
     match value:
         case None:
             return ""
         case str():
             return value
-        case int() | float() if not isinstance(value, bool):
+        case int() | float() if not isinstance(value, bool):  # Python's bool is an int
             return repr(value)
         case _:
             return NestedJson(orjson.dumps(value).decode())

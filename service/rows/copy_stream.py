@@ -1,4 +1,15 @@
-"""From rows as they are read to rows as they are sent: put in order, and made in a thread while the loop sends."""
+"""From checked rows to the stream of bytes that COPY sends.
+
+`Upload.lines` combines these steps:
+
+1. `sorted_in_windows` puts the rows of a module next to each other.
+2. `joined_to_pieces` joins the lines to pieces that are worth handing to another thread.
+3. `made_ahead` runs a worker thread, and the event loop sends the pieces meanwhile.
+   `without_thread` needs no thread; it is for uploads of a few rows.
+
+Steps 1 and 2 are ordinary generators: each asks the one before it for more, back to the reader of
+the file. So the thread that step 3 starts also reads and checks the rows.
+"""
 
 import asyncio
 import threading
@@ -9,26 +20,32 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 FIRST_WINDOW, LARGEST_WINDOW = 2_000, 20_000
-"""Items put in order at a time: few at first, so that sending starts early; the most bounds the memory."""
+"""Items that are sorted at a time. The first window is small, so that sending starts early. Each is
+twice as large as the one before, up to the largest, which limits the memory."""
 
-PIECE = 2**15
-"""Bytes that are worth being handed to another thread."""
+PIECE_BYTES = 2**15
+"""Bytes of a piece, at least; handing over smaller pieces costs more time than joining them."""
 
-AHEAD = 4
-"""Pieces made before they are needed: with one, the thread would sleep and be woken for each of them."""
+PIECES_AHEAD = 4
+"""Pieces that the thread may make before they are needed. With one, the thread would fall asleep
+and be woken for every piece."""
 
-_THREADS = ThreadPoolExecutor(32, "rows")
-"""Threads of their own, for one that waits for its consumer must not keep anybody from another thread."""
+_ROW_THREADS = ThreadPoolExecutor(32, "rows")
+"""An executor for `made_ahead` alone. Its threads wait for their consumers; in the event loop's
+shared executor they would block other work, such as looking up host names."""
 
 
 def sorted_in_windows(
     chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int
 ) -> Iterator[list[T]]:
-    """The items of chunks in chunks again, sorted by `key` within windows; equal ones keep their order.
+    """The items of `chunks`, sorted by `key` within windows, in chunks of at most `chunk_size`.
 
-    Rows of one module that lie together cost the database half: the same page of the index and of the
-    table takes them, and gives them up again. While one window is handed on the next one is gathered,
-    chunk by chunk, so that neither side waits for a whole window. Empty chunks come while there is none.
+    Items with equal keys keep their order. Rows of one module that arrive together cost the
+    database half the time, because they go to the same pages of the table and of its indexes.
+
+    While one window is handed on, the next one is gathered: each chunk that is read gives one that
+    is sent. So neither the reader nor the sender waits for a whole window. While no window is
+    ready, the chunks given are empty.
     """
     gathered: list[T] = []
     ready: Iterator[list[T]] = iter(())
@@ -37,63 +54,73 @@ def sorted_in_windows(
         gathered += chunk
         if len(gathered) >= window:
             yield from ready
-            ready, gathered = _sorted(gathered, key, chunk_size), []
+            ready, gathered = _sorted_chunks(gathered, key, chunk_size), []
             window = min(2 * window, LARGEST_WINDOW)
         yield next(ready, [])
     yield from ready
-    yield from _sorted(gathered, key, chunk_size)
+    yield from _sorted_chunks(gathered, key, chunk_size)
 
 
-def _sorted(items: list[T], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
+def _sorted_chunks(items: list[T], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
     items.sort(key=key)
     return (items[start : start + chunk_size] for start in range(0, len(items), chunk_size))
 
 
 def joined_to_pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of `PIECE` at least, but for the last: handing over costs more than joining."""
+    """The same bytes in pieces of `PIECE_BYTES` or more; the last piece may be smaller or empty."""
     parts, size = [], 0
     for chunk in chunks:
         parts.append(chunk)
         size += len(chunk)
-        if size >= PIECE:
+        if size >= PIECE_BYTES:
             yield b"".join(parts)
             parts, size = [], 0
     yield b"".join(parts)
 
 
 async def made_ahead(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The pieces that a worker thread makes, a few ahead of whoever consumes them; empty ones are left out.
+    """The pieces of an iterator that a worker thread runs, without the empty ones.
 
-    Consuming slowly holds the thread back, so memory stays bounded. When the consumer stops early, the
-    piece in the making is waited for: nobody closes a file that a thread still reads.
+    At most `PIECES_AHEAD` pieces wait for the consumer, so a slow consumer does not fill the
+    memory. An error in the iterator is raised here after the pieces before it. If the
+    consumer stops early, this waits until the thread has finished its current piece; after that
+    nobody reads the file any more, and it can be closed.
     """
     loop = asyncio.get_running_loop()
     made: asyncio.Queue[bytes | None] = asyncio.Queue()
-    free_slots, stopped = threading.Semaphore(AHEAD), threading.Event()
 
-    def make() -> None:
+    # The thread needs a free slot to hand a piece over; the consumer frees it by taking the piece.
+    # A bounded `asyncio.Queue` cannot hold the thread back: only coroutines can wait for it.
+    free_slots = threading.Semaphore(PIECES_AHEAD)
+    stopped = threading.Event()
+
+    def make_pieces() -> None:
         try:
             for piece in filter(None, pieces):
                 free_slots.acquire()
                 if stopped.is_set():
                     return
+                # An `asyncio.Queue` may only be used in the thread of its loop.
                 loop.call_soon_threadsafe(made.put_nowait, piece)
         finally:
+            # None ends the consumer's loop, after an error as well; `await thread_end` raises it.
             loop.call_soon_threadsafe(made.put_nowait, None)
 
-    making = loop.run_in_executor(_THREADS, make)
+    thread_end = loop.run_in_executor(_ROW_THREADS, make_pieces)
     try:
         while (piece := await made.get()) is not None:
             free_slots.release()
             yield piece
-        await making
+        await thread_end
     finally:
+        # The thread may be waiting for a slot. It gets one, sees that it is to stop, and ends.
         stopped.set()
         free_slots.release()
-        await asyncio.wait([making])
+        # `wait` does not raise the thread's error, which would hide the reason for stopping early.
+        await asyncio.wait([thread_end])
 
 
 async def without_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same without a thread, for a few."""
+    """The pieces without the empty ones, made in this thread; for uploads that are soon read."""
     for piece in filter(None, pieces):
         yield piece

@@ -1,6 +1,21 @@
-"""The rules of a row in plain code: what it holds, or the first thing that is wrong with it.
+"""The rules of a row in readable code: the values of its cells, or the first mistake in them.
 
-This decides every row that `flat` does not take at once, and writes the messages that people read.
+The generated check (`compiled_check`) takes the rows that are plainly good. This module decides all
+other rows, so every message about a row that a person reads starts here. A mistake is raised as
+`InvalidCell` with a code, a case and values; `service/domain/texts/english.py` has the sentence for
+each code and case, which says what was found and what to write instead.
+
+The columns are read in the catalogue's order, and reading stops at the first mistake: a row has one
+error. For each column the order is:
+
+1. A JSON list, object, true or false in place of a cell (`nested_value`), or a NUL
+   (`nul_character`).
+2. An empty cell: the default, nothing, or `required`.
+3. The kind of value: a number, a text from a list, a date. Spreadsheets write a number as their
+   country does, so `_raise_not_a_number` recognises `0,5`, `1.234,5` and `1'249.90`, and suggests
+   the spelling that is expected.
+4. A rule across several columns, at the last column that it needs: the unit is known, a sum of
+   hours fits into the week.
 """
 
 import re
@@ -27,23 +42,29 @@ from service.domain.catalogue import (
 from service.domain.texts import Value, message_of
 
 QUOTED_LENGTH = 40
-"""Characters of a cell that a message may show."""
+"""The most characters of a cell that a message quotes."""
 
 CellValue = str | int | float
 RowValues = Mapping[str, CellValue]
-Rules = Mapping[str, Callable[[RowValues], object]]
-"""What to check across columns, by the last column it needs."""
+"""The values of a row by column name; an absent value has no key."""
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_BETWEEN_THOUSANDS = re.compile(r"[\s_'’]+")
-_NOT_FINITE = {"nan", "inf", "infinity"}
+Rules = Mapping[str, Callable[[RowValues], object]]
+"""Rules across several columns, by the name of the last column that each needs.
+
+A rule gets the values read so far, and raises `InvalidCell`.
+"""
+
+_DECIMAL_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_THOUSANDS_SEPARATORS = re.compile(r"[\s_'’]+")
+_NOT_FINITE_NAMES = {"nan", "inf", "infinity"}
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class NestedJson(str):
-    """The cell of a JSON value that no cell can hold: a list, an object, true or false.
+    """The cell for a JSON value that is no text and no number: a list, an object, true or false.
 
-    It begins with a NUL, so that nothing takes it for text. `str()` gives the value as JSON.
+    It begins with a NUL, so that the generated check never takes it for a text. `str()` gives the
+    value as JSON, without the NUL.
     """
 
     __slots__ = ()
@@ -56,9 +77,10 @@ class NestedJson(str):
 
 
 class InvalidCell(Exception):
-    """The first thing that is wrong with a row.
+    """The first mistake in a row.
 
-    The message is made of the code, the case and the values; `cell` is shortened and shown as text.
+    `message` is made of the code, the case and the values. The value `cell` is the cell's text as
+    `shortened` gives it.
     """
 
     def __init__(self, column: str, code: RowErrorCode, case: str = "", /, **values: Value) -> None:
@@ -71,38 +93,55 @@ class InvalidCell(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a kind's columns stand in the rows below a header; None for one that the header lacks."""
+    """Where the columns of a type are in the rows below a header.
+
+    `positions` has the index of each of the `columns` in a row, None for a column that the header
+    lacks. `width` is the number of names in the header.
+    """
 
     columns: tuple[Column, ...]
     positions: tuple[int | None, ...]
     width: int
 
     @classmethod
-    def of(cls, kind: CatalogueType, header: Sequence[str], *, per_year: bool) -> Self:
-        """Raises `ValueError` where a known column stands twice, since either might be meant."""
+    def of(cls, catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool) -> Self:
+        """The layout below this header. Raises `ValueError` if it names a known column twice."""
         names = [name.strip() for name in header]
-        columns = columns_of(kind, per_year=per_year)
+        columns = columns_of(catalogue_type, per_year=per_year)
         if repeated := repeated_names(columns, header):
             raise ValueError(f"the header names {', '.join(repeated)} more than once")
+
         positions = tuple(
             names.index(column.name) if column.name in names else None for column in columns
         )
         return cls(columns, positions, len(names))
 
     def only(self, columns: Container[Column]) -> Self:
-        """The same rows, with fewer columns to read."""
-        kept = [(c, p) for c, p in zip(self.columns, self.positions, strict=True) if c in columns]
-        return replace(self, columns=tuple(c for c, _ in kept), positions=tuple(p for _, p in kept))
+        """The layout of the same rows that reads only these columns."""
+        kept = [
+            (column, position)
+            for column, position in zip(self.columns, self.positions, strict=True)
+            if column in columns
+        ]
+        return replace(
+            self,
+            columns=tuple(column for column, _ in kept),
+            positions=tuple(position for _, position in kept),
+        )
 
 
 def repeated_names(columns: Sequence[Column], header: Sequence[str]) -> list[str]:
-    """The columns that a header names more than once."""
+    """The names of the columns that a header names more than once."""
     seen = Counter(name.strip() for name in header)
     return [column.name for column in columns if seen[column.name] > 1]
 
 
 def read_row(layout: Layout, row: Sequence[str], rules: Rules) -> dict[str, CellValue]:
-    """The row's values by column name, absent ones left out. Raises `InvalidCell`, in the catalogue's order."""
+    """The values of a row by column name, without the absent ones.
+
+    A row with fewer cells than the header is read as if the others were empty. Raises `InvalidCell`
+    for the first mistake in the catalogue's order of columns.
+    """
     values: dict[str, CellValue] = {}
     for column, position in zip(layout.columns, layout.positions, strict=True):
         cell = row[position] if position is not None and position < len(row) else ""
@@ -115,14 +154,14 @@ def read_row(layout: Layout, row: Sequence[str], rules: Rules) -> dict[str, Cell
 
 
 def read_cell(column: Column, cell: str) -> CellValue | None:
-    """The value of one cell, None where there is none and none is needed. Raises `InvalidCell`."""
+    """The value of one cell; None if it is empty and has no default. Raises `InvalidCell`."""
     text = cell.strip()
     if isinstance(cell, NestedJson):
         raise InvalidCell(column.name, RowErrorCode.NESTED_VALUE, cell=shortened(str(cell)))
     if "\0" in text:
         raise InvalidCell(column.name, RowErrorCode.NUL_CHARACTER, cell=shortened(text))
     if not text:
-        return _read_absent(column)
+        return _read_empty_cell(column)
     match column:
         case Number():
             return _read_number(column, text)
@@ -135,13 +174,12 @@ def read_cell(column: Column, cell: str) -> CellValue | None:
 
 
 def sum_rule(rule: SumAtMost) -> Rules:
-    """The check of a sum, at the last of its columns."""
+    """The rule that a sum of columns has a maximum, to be checked at the last of these columns."""
     *_, last = rule.columns
 
     def check_sum(values: RowValues) -> None:
-        numbers = [
-            value for name in rule.columns if isinstance(value := values.get(name), int | float)
-        ]
+        present = (values.get(name) for name in rule.columns)
+        numbers = [value for value in present if isinstance(value, int | float)]
         if sum(numbers) > rule.maximum:
             raise InvalidCell(
                 last,
@@ -158,86 +196,110 @@ def sum_rule(rule: SumAtMost) -> Rules:
 
 
 def shortened(text: str) -> str:
-    """A cell as a message may show it: its beginning, with control characters escaped."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: QUOTED_LENGTH + 1])
-    return shown if len(shown) <= QUOTED_LENGTH else f"{shown[: QUOTED_LENGTH - 1]}…"
+    """A cell as a message quotes it: at most `QUOTED_LENGTH` printable characters."""
+    # One character more than is quoted is enough to see that the text is longer.
+    beginning = text[: QUOTED_LENGTH + 1]
+    shown = "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in beginning
+    )
+    if len(shown) <= QUOTED_LENGTH:
+        return shown
+    return f"{shown[: QUOTED_LENGTH - 1]}…"
 
 
-def _read_absent(column: Column) -> CellValue | None:
+def _read_empty_cell(column: Column) -> CellValue | None:
     if column.required:
         raise InvalidCell(column.name, RowErrorCode.REQUIRED, example=shortened(column.example))
     return column.default
 
 
 def _read_number(column: Number, text: str) -> float | int:
-    if not _NUMBER.fullmatch(text):
-        _raise_misspelt(column, text)
+    if not _DECIMAL_NUMBER.fullmatch(text):
+        _raise_not_a_number(column, text)
+
     value = float(text)
     whole = isinstance(column, Integer)
     if not isfinite(value) or (whole and abs(value) > MAX_WHOLE):
-        _raise_beyond(column, RowErrorCode.NOT_FINITE, "too_large", text)
+        _raise_with_range(column, RowErrorCode.NOT_FINITE, "too_large", text)
     if whole and not value.is_integer():
-        _raise_beyond(column, RowErrorCode.NOT_AN_INTEGER, "", text)
+        _raise_with_range(column, RowErrorCode.NOT_AN_INTEGER, "", text)
     if not column.minimum <= value <= column.maximum:
-        _raise_beyond(column, RowErrorCode.OUT_OF_BOUNDS, "value", text)
+        _raise_with_range(column, RowErrorCode.OUT_OF_BOUNDS, "value", text)
     return int(value) if whole else value
 
 
-def _raise_beyond(column: Number, code: RowErrorCode, case: str, text: str) -> NoReturn:
-    """Refuse a number that is none of those that the column takes, and say which it takes."""
-    upper = {} if column.maximum == inf else {"maximum": column.maximum}
-    raise InvalidCell(
-        column.name,
-        code,
-        case,
-        cell=shortened(text),
-        minimum=column.minimum,
-        measure=column.measure,
-        **upper,
-    )
+def _raise_with_range(column: Number, code: RowErrorCode, case: str, text: str) -> NoReturn:
+    """Refuse a number that the column does not accept; the message names the range that it does."""
+    values: dict[str, Value] = {
+        "cell": shortened(text),
+        "minimum": column.minimum,
+        "measure": column.measure,
+    }
+    # The values are published as JSON, which has no infinity: no upper bound means no `maximum`.
+    if column.maximum < inf:
+        values["maximum"] = column.maximum
+    raise InvalidCell(column.name, code, case, **values)
 
 
-def _raise_misspelt(column: Number, text: str) -> NoReturn:
-    """Refuse what is not a number, and say how it should have been written where that can be guessed."""
-    cell = shortened(text)
-    if text.lower().lstrip("+-") in _NOT_FINITE:
-        _raise_beyond(column, RowErrorCode.NOT_FINITE, "no_number", text)
-    joined = _BETWEEN_THOUSANDS.sub("", text)
+def _raise_not_a_number(column: Number, text: str) -> NoReturn:
+    """Refuse a text that is not a number like `12.5`; suggest the right spelling if possible.
+
+    `nan` and `inf` are `not_finite`; `0,5`, `1.234,5` and `1 234,5` are `decimal_comma`; `1'249.90`
+    and `1,234,567` are `not_a_number` because of their separators; for anything else the message
+    shows an example.
+    """
+    if text.lower().lstrip("+-") in _NOT_FINITE_NAMES:
+        _raise_with_range(column, RowErrorCode.NOT_FINITE, "no_number", text)
+
+    joined = _THOUSANDS_SEPARATORS.sub("", text)
+    without_commas = joined.replace(",", "")
     before, comma, after = joined.partition(",")
-    with_point, without_commas = f"{before.replace('.', '')}.{after}", joined.replace(",", "")
-    if comma and _NUMBER.fullmatch(with_point):
+    with_point = f"{before.replace('.', '')}.{after}"
+
+    if comma and _DECIMAL_NUMBER.fullmatch(with_point):
+        # In `1,234` the comma may stand before decimals or between thousands: suggest both.
+        ambiguous = len(after) == 3
         raise InvalidCell(
             column.name,
             RowErrorCode.DECIMAL_COMMA,
-            "or_thousands" if len(after) == 3 else "alone",
-            cell=cell,
+            "or_thousands" if ambiguous else "alone",
+            cell=shortened(text),
             with_point=shortened(with_point),
             without_commas=shortened(without_commas),
         )
-    if _NUMBER.fullmatch(without_commas):
+    if _DECIMAL_NUMBER.fullmatch(without_commas):
         raise InvalidCell(
             column.name,
             RowErrorCode.NOT_A_NUMBER,
             "separators",
-            cell=cell,
+            cell=shortened(text),
             without_commas=shortened(without_commas),
         )
-    example = column.example or "12.5"
-    raise InvalidCell(column.name, RowErrorCode.NOT_A_NUMBER, "other", cell=cell, example=example)
+    raise InvalidCell(
+        column.name,
+        RowErrorCode.NOT_A_NUMBER,
+        "other",
+        cell=shortened(text),
+        example=column.example or "12.5",
+    )
 
 
 def _read_choice(column: Choice, text: str) -> str:
     value = text.lower() if column.fold else text
     if value in column.values:
         return value
-    known = {"cell": shortened(text), "listed": column.values}
-    close = get_close_matches(text[:QUOTED_LENGTH].lower(), column.values, n=1)
+
+    # Only the beginning is compared: the time of the comparison grows with the length of the text.
+    beginning = text[:QUOTED_LENGTH].lower()
+    close = get_close_matches(beginning, column.values, n=1)
+    values: dict[str, Value] = {"cell": shortened(text), "listed": column.values}
     if close:
-        raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "close", close=close[0], **known)
-    raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "none_close", **known)
+        raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "close", close=close[0], **values)
+    raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "none_close", **values)
 
 
 def _read_date(column: Date, text: str) -> str:
+    # `fromisoformat` alone also accepts 20250318 and dates by week, such as 2025-W12-2.
     if not _ISO_DATE.fullmatch(text):
         raise InvalidCell(
             column.name,

@@ -1,4 +1,4 @@
-"""The CSV dialect: from a spooled file, or inline rows, to a header and rows of text cells."""
+"""The CSV dialect: from a local CSV file, or inline rows, to a header and rows of text cells."""
 
 import csv
 import os
@@ -14,19 +14,20 @@ from service.domain.errors import Refusal, TooLarge
 from service.rows.checker import inline_table, missing_columns, repeated_columns
 
 SHORT_BYTES, SHORT_ROWS = 2**15, 250
-"""About a millisecond's work: the event loop is not held for longer."""
+"""The largest table that is read on the event loop, which it holds for about a millisecond."""
 
 SHOWN_NAMES = 12
-"""Names of a header that a message quotes."""
+"""The most names of a header that a message quotes."""
 
 _OTHER_SEPARATORS = (";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A header and the rows below it, as text; `position` is how many bytes of the file were read.
+    """A header and the rows below it, as text.
 
-    One that `is_short` is read sooner than a thread is woken to read it.
+    `position()` is the number of bytes of the file that were read so far. A table that `is_short`
+    takes less time to read than a thread takes to start reading it.
     """
 
     header: Sequence[str]
@@ -35,46 +36,57 @@ class Table:
     is_short: bool
 
     def take(self, count: int) -> tuple[list[list[str]], Refusal | None]:
-        """The next rows, at most `count`, and why there are no more where the file is malformed."""
+        """The next rows, at most `count`; and a `Refusal` if the file is malformed after them.
+
+        No rows and no refusal mean the end of the table.
+        """
         rows: list[list[str]] = []
         try:
+            # `extend` keeps the rows before an error in the list.
             rows.extend(islice(self.rows, count))
         except csv.Error as error:
-            return rows, _malformed(error)
+            return rows, _malformed_csv(error)
         return rows, None
 
 
 @contextmanager
 def open_csv(
-    path: Path, kind: CatalogueType, *, per_year: bool, max_columns: int
+    path: Path, catalogue_type: CatalogueType, *, per_year: bool, max_columns: int
 ) -> Iterator[Table]:
-    """A spooled CSV file, its header read and checked.
+    """Open a local CSV file, and read and check its header; the file is closed at the end.
 
-    Raises `Refusal` (wrong_separator, missing_column, repeated_column, no_rows, malformed_csv) and
-    `TooLarge` above `max_columns`.
+    Raises `Refusal` (wrong_separator, missing_column, repeated_column, no_rows, malformed_csv), and
+    `TooLarge` if the header has more than `max_columns` names.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
-            header = _header(reader)
+            header = _read_header(reader)
         except csv.Error as error:
-            raise _wrong_separator(path, kind, per_year=per_year) or _malformed(error) from None
-        if missing := missing_columns(kind, header, per_year=per_year):
-            raise _wrong_separator(path, kind, per_year=per_year) or _missing(missing, header)
-        _check_width(kind, header, per_year=per_year, max_columns=max_columns)
+            raise _header_refusal(path, catalogue_type, per_year, _malformed_csv(error)) from None
+
+        if missing := missing_columns(catalogue_type, header, per_year=per_year):
+            raise _header_refusal(path, catalogue_type, per_year, _missing_columns(missing, header))
+        _check_width(catalogue_type, header, per_year=per_year, max_columns=max_columns)
+
+        # The position of the unbuffered file: `file.tell()` is not allowed while a text file is
+        # iterated over. The type of `buffer` does not declare `raw`, but this kind of file has it.
         tell = file.buffer.raw.tell  # type: ignore[attr-defined]
         yield Table(header, reader, tell, os.fstat(file.fileno()).st_size <= SHORT_BYTES)
 
 
-def open_rows(rows: Sequence[Mapping[str, Any]], kind: CatalogueType, *, per_year: bool) -> Table:
+def open_rows(
+    rows: Sequence[Mapping[str, Any]], catalogue_type: CatalogueType, *, per_year: bool
+) -> Table:
     """The inline rows of a job as a table. Raises `Refusal` (no_rows)."""
     if not rows:
         raise Refusal("no_rows", "inline")
-    header, cells = inline_table(kind, rows, per_year=per_year)
+    header, cells = inline_table(catalogue_type, rows, per_year=per_year)
     return Table(header, cells, lambda: 0, len(rows) <= SHORT_ROWS)
 
 
-def _header(reader: Iterator[list[str]]) -> list[str]:
+def _read_header(reader: Iterator[list[str]]) -> list[str]:
+    """The names in the first line that has any. Raises `Refusal` (no_rows) and `csv.Error`."""
     for cells in reader:
         if any(map(str.strip, cells)):
             return [cell.strip() for cell in cells]
@@ -82,40 +94,52 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 
 
 def _check_width(
-    kind: CatalogueType, header: list[str], *, per_year: bool, max_columns: int
+    catalogue_type: CatalogueType, header: list[str], *, per_year: bool, max_columns: int
 ) -> None:
+    """Raise `TooLarge` if the header has too many names, and `Refusal` if it repeats one."""
     if len(header) > max_columns:
         raise TooLarge("columns", found=len(header), most=max_columns)
-    if repeated := repeated_columns(kind, header, per_year=per_year):
+    if repeated := repeated_columns(catalogue_type, header, per_year=per_year):
         raise Refusal("repeated_column", columns=repeated)
 
 
-def _missing(missing: list[str], header: list[str]) -> Refusal:
+def _header_refusal(
+    path: Path, catalogue_type: CatalogueType, per_year: bool, otherwise: Refusal
+) -> Refusal:
+    """Why a header is refused: `wrong_separator` if that explains the problem, or `otherwise`."""
+    separator = _separator_found(path, catalogue_type, per_year=per_year)
+    if separator is None:
+        return otherwise
+    if separator == "\t":
+        return Refusal("wrong_separator", "tab")
+    return Refusal("wrong_separator", "character", separator=separator)
+
+
+def _separator_found(path: Path, catalogue_type: CatalogueType, *, per_year: bool) -> str | None:
+    """The separator that finds more required columns in the first line than the comma, or None."""
+    with path.open(encoding="utf-8-sig") as file:
+        line = file.readline(2**16)
+
+    def count_missing(separator: str) -> int:
+        names = [name.strip().strip('"') for name in line.split(separator)]
+        return len(missing_columns(catalogue_type, names, per_year=per_year))
+
+    best = min(_OTHER_SEPARATORS, key=count_missing)
+    if count_missing(best) < count_missing(","):
+        return best
+    return None
+
+
+def _missing_columns(missing: list[str], header: list[str]) -> Refusal:
     case = "all_names" if len(header) <= SHOWN_NAMES else "first_names"
     return Refusal("missing_column", case, missing=missing, found=header[:SHOWN_NAMES])
 
 
-def _wrong_separator(path: Path, kind: CatalogueType, *, per_year: bool) -> Refusal | None:
-    """The refusal that names the separator found, where the first line makes more sense with another one."""
-    with path.open(encoding="utf-8-sig") as file:
-        line = file.readline(2**16)
-
-    def lacking(separator: str) -> int:
-        names = [name.strip().strip('"') for name in line.split(separator)]
-        return len(missing_columns(kind, names, per_year=per_year))
-
-    best = min(_OTHER_SEPARATORS, key=lacking)
-    if lacking(best) >= lacking(","):
-        return None
-    if best == "\t":
-        return Refusal("wrong_separator", "tab")
-    return Refusal("wrong_separator", "character", separator=best)
-
-
-def _malformed(error: csv.Error) -> Refusal:
-    said = str(error)
-    if "field limit" in said:
+def _malformed_csv(error: csv.Error) -> Refusal:
+    # The csv module has one class for all errors; only its message tells them apart.
+    message = str(error)
+    if "field limit" in message:
         return Refusal("malformed_csv", "long_cell")
-    if "unexpected end" in said:
+    if "unexpected end" in message:
         return Refusal("malformed_csv", "open_quote")
     return Refusal("malformed_csv", "text_after_quote")

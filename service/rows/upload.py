@@ -1,4 +1,4 @@
-"""An upload opened for reading: a stream of good rows, then its tally."""
+"""An upload that is ready to be read: a stream of its good rows, then what was found in it."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -16,17 +16,22 @@ from service.rows.reject_file import RejectFile
 from service.rows.table import Table
 
 CHUNK_ROWS = 250
-"""Rows checked at a time: larger chunks hold the interpreter's lock long enough to delay the event loop."""
+"""Rows that are checked at a time. The worker thread holds the interpreter's lock meanwhile, so
+larger chunks would delay the event loop."""
 
 LISTED_ERRORS = 100
-"""Row errors that an event lists; the reject file has them all."""
+"""The most row errors that an event lists; the reject file has them all."""
 
 Stage = Literal["fetching", "inserting", "replacing"]
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a job has come; bytes are those stored while fetching, those of the spool while inserting."""
+    """How far a job has come.
+
+    Bytes are those of the stored file while the stage is `fetching`, and those of the decompressed
+    local file after it. `bytes_total` is None as long as it is not known.
+    """
 
     stage: Stage = "fetching"
     rows_done: int = 0
@@ -36,7 +41,13 @@ class Progress:
 
 @dataclass(slots=True)
 class Tally:
-    """What was found in an upload, complete once its stream has ended."""
+    """What was found in an upload; complete when its stream has ended.
+
+    `total` counts the rows, `processed` the good ones and `skipped` the bad ones. `errors` are the
+    first `LISTED_ERRORS` row errors. `identities_of_bad_rows` are the factors' identities that bad
+    rows name, `modules_of_bad_rows` the modules of the units that they name, as far as these can be
+    read. `refusal` is set if the file is malformed after the rows that were read.
+    """
 
     total: int = 0
     processed: int = 0
@@ -47,6 +58,7 @@ class Tally:
     refusal: Refusal | None = None
 
     def add(self, good: int, bad: list[BadRow]) -> None:
+        """Count so many good rows and these bad ones; list the first errors."""
         self.processed += good
         self.skipped += len(bad)
         self.errors.extend(row.error for row in islice(bad, LISTED_ERRORS - len(self.errors)))
@@ -54,7 +66,11 @@ class Tally:
 
 
 class Upload:
-    """A job's rows, checked as they are read. Read `lines()` to its end, then `tally` and `reason`."""
+    """A job's rows, which are checked while they are read.
+
+    Read `lines()` to its end; `tally`, `reason` and `rejects` are complete only then. `progress` is
+    updated while the rows are read.
+    """
 
     def __init__(
         self,
@@ -75,20 +91,22 @@ class Upload:
         self._max_rows = max_rows
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
-        """The good rows as lines for COPY, many at a time; a worker thread makes them, unless they are few.
+        """The good rows as lines for COPY, many lines in each item.
 
-        Those of many modules come roughly in the order of their modules, each module's in the file's. A
-        malformed file ends the stream early; `reason` then says so. Raises `TooLarge` above the cap.
+        A worker thread reads and checks the rows, unless they are few. If they belong to several
+        modules, they come roughly in the order of the modules; the rows of one module keep the
+        order of the file. A malformed file ends the stream early, and `reason` then says so. Raises
+        `TooLarge` if there are more rows than allowed.
         """
-        make = without_thread if self._table.is_short else made_ahead
-        async with aclosing(make(joined_to_pieces(self._on_their_way()))) as pieces:
+        run = without_thread if self._table.is_short else made_ahead
+        async with aclosing(run(joined_to_pieces(self._lines_of_chunks()))) as pieces:
             async for piece in pieces:
                 yield piece
                 crash.point("mid_copy")
 
     @property
     def reason(self) -> Reason | None:
-        """Why the whole upload is refused, or None; known once the stream has ended."""
+        """Why the whole upload is refused, or None; known when the stream has ended."""
         tally = self.tally
         if tally.refusal is not None:
             return Reason.of(
@@ -104,43 +122,53 @@ class Upload:
             return Reason.of("invalid_row", skipped=tally.skipped, total=tally.total)
         return None
 
-    def _on_their_way(self) -> Iterator[bytes]:
-        spread = isinstance(self.checker, EntryChecker) and self.checker.destination is None
-        for chunk in (
-            sorted_in_windows(self._chunks(), key_of, CHUNK_ROWS) if spread else self._chunks()
-        ):
+    def _lines_of_chunks(self) -> Iterator[bytes]:
+        chunks = self._chunks_of_good_rows()
+        has_many_modules = (
+            isinstance(self.checker, EntryChecker) and self.checker.destination is None
+        )
+        if has_many_modules:
+            chunks = sorted_in_windows(chunks, key_of, CHUNK_ROWS)
+
+        for chunk in chunks:
+            # The last item is empty so that the last line ends with a newline, as COPY needs it.
             yield b"\n".join([*map(line_of, chunk), b""])
 
-    def _chunks(self) -> Iterator[list[CopyRow]]:
+    def _chunks_of_good_rows(self) -> Iterator[list[CopyRow]]:
         tally, checker = self.tally, self.checker
         while tally.refusal is None:
             rows, tally.refusal = self._table.take(CHUNK_ROWS)
             if not rows:
                 return
             good, bad = checker.check(rows)
-            self._count(len(good), bad)
-            yield [] if self._is_refused_anyway() else good
+            self._count_rows(len(good), bad)
+            # A refused job sends no more rows; the rest of the file is read to find all errors.
+            yield [] if self._is_refused_for_bad_rows() else good
 
-    def _count(self, good: int, bad: list[BadRow]) -> None:
+    def _count_rows(self, good: int, bad: list[BadRow]) -> None:
+        """Count the rows of a chunk, and keep the bad ones. Raises `TooLarge`."""
         self.tally.add(good, bad)
         self.tally.total = self.progress.rows_done = self.checker.rows_seen
         self.progress.bytes_done = self._table.position()
         if bad:
             self.rejects.add(bad)
-            self.tally.modules_of_bad_rows.update(_modules_named(bad, self.checker))
+            self.tally.modules_of_bad_rows.update(_modules_of(bad, self.checker))
         if self.tally.total > self._max_rows:
             raise TooLarge("rows", most=self._max_rows)
 
-    def _is_refused_anyway(self) -> bool:
+    def _is_refused_for_bad_rows(self) -> bool:
         return self.tally.skipped > 0 and self.job.on_row_error is OnRowError.REJECT
 
 
-def _modules_named(bad: list[BadRow], checker: EntryChecker | FactorChecker) -> Iterator[int]:
-    """The modules of the units that bad rows of a per-year upload name, where they name one."""
+def _modules_of(bad: list[BadRow], checker: EntryChecker | FactorChecker) -> Iterator[int]:
+    """The modules of the known units that the bad rows of a per-year upload name."""
     if isinstance(checker, FactorChecker) or checker.destination is not None:
         return
+
     unit = checker.layout.positions[checker.layout.columns.index(UNIT)]
+    if unit is None:
+        return
     for row in bad:
-        name = "" if unit is None or unit >= len(row.cells) else row.cells[unit].strip()
+        name = row.cells[unit].strip() if unit < len(row.cells) else ""
         if name in checker.destinations:
             yield checker.destinations[name][0]

@@ -6,7 +6,7 @@ from service.domain.catalogue import entry_type, factor_type
 from service.rows.checker import EntryChecker, RowTags, missing_columns, repeated_columns
 from tests.support.lines import entry
 
-TARGET = RowTags(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
+TAGS = RowTags(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
 UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
 PURCHASE = {
     "unit_institutional_id": "100",
@@ -18,9 +18,7 @@ MEMBER = {"name": "Chloé", "sius_code": "52", "user_institutional_id": "7", "ft
 
 
 def purchases(header, **options):
-    return EntryChecker(
-        entry_type("other_purchases"), header, TARGET, **({"units": UNITS} | options)
-    )
+    return EntryChecker(entry_type("other_purchases"), header, TAGS, **({"units": UNITS} | options))
 
 
 def check_purchase(**cells):
@@ -44,7 +42,7 @@ def error(result):
     return row.error
 
 
-def test_a_good_row_becomes_a_tagged_record():
+def test_a_good_row_becomes_a_tagged_line():
     ((_, line),), bad = check_purchase(
         supplier="Müller & Söhne", quantity="3", note="fragile", kg_co2eq="0"
     )
@@ -173,9 +171,9 @@ def test_affected_modules_are_those_with_a_good_row():
 
 def test_units_or_a_module_must_be_given_and_not_both():
     with pytest.raises(ValueError, match="exactly one"):
-        EntryChecker(entry_type(66), list(PURCHASE), TARGET)
+        EntryChecker(entry_type(66), list(PURCHASE), TAGS)
     with pytest.raises(ValueError, match="exactly one"):
-        EntryChecker(entry_type(66), list(PURCHASE), TARGET, units=UNITS, module=(1, 1))
+        EntryChecker(entry_type(66), list(PURCHASE), TAGS, units=UNITS, module=(1, 1))
 
 
 def test_missing_columns_are_named_in_the_order_of_the_catalogue():
@@ -208,7 +206,7 @@ def test_a_known_column_that_stands_twice_is_ambiguous():
 
 def test_a_second_row_of_a_member_is_a_duplicate_within_its_module_only():
     header = ["unit_institutional_id", *MEMBER]
-    checker = EntryChecker(entry_type("member"), header, TARGET, units=UNITS)
+    checker = EntryChecker(entry_type("member"), header, TAGS, units=UNITS)
     rows = [
         ["100", "A", "52", "7", "1"],
         ["200", "B", "52", "7", "1"],
@@ -226,7 +224,7 @@ def test_a_second_row_of_a_member_is_a_duplicate_within_its_module_only():
 
 
 def test_an_invalid_row_takes_no_id_and_a_duplicate_is_judged_last():
-    checker = EntryChecker(entry_type("member"), list(MEMBER), TARGET, module=(11, 1))
+    checker = EntryChecker(entry_type("member"), list(MEMBER), TAGS, module=(11, 1))
     rows = [
         ["A", "52", "7", "2"],
         ["B", "52", "7", "1"],
@@ -244,7 +242,7 @@ def test_an_invalid_row_takes_no_id_and_a_duplicate_is_judged_last():
 
 def test_an_id_that_another_entry_of_the_module_holds_is_a_duplicate():
     header = ["unit_institutional_id", *MEMBER]
-    checker = EntryChecker(entry_type("member"), header, TARGET, units=UNITS, held={11: {"7"}})
+    checker = EntryChecker(entry_type("member"), header, TAGS, units=UNITS, held={11: {"7"}})
     good, bad = checker.check([["100", "A", "52", "7", "1"], ["200", "A", "52", "7", "1"]])
     assert ([module for module, _ in good], [row.error.code for row in bad]) == (
         [22],

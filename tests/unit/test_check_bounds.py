@@ -48,7 +48,7 @@ LITERAL = [
 
 
 def check(kind, **cells):
-    """The example row of a kind with these cells instead; a cell that a sum depends on is emptied."""
+    """Check the example row of a type with these cells; cells that a sum depends on are emptied."""
     row = {column.name: column.example for column in columns_of(kind, per_year=True)}
     if isinstance(kind, EntryType) and kind.sum_at_most is not None:
         row |= dict.fromkeys(kind.sum_at_most.columns, "")

@@ -214,7 +214,7 @@ def test_a_text_may_hold_the_escape_of_a_nul_but_not_a_nul():
 
 
 @pytest.mark.parametrize(
-    ("cells", "said"),
+    ("cells", "part"),
     [
         ({"total_spent_amount": "0,5"}, '"0,5" has a decimal comma; write 0.5.'),
         ({"total_spent_amount": "1,234"}, "write 1.234, or 1234 if it stands between thousands."),
@@ -225,8 +225,8 @@ def test_a_text_may_hold_the_escape_of_a_nul_but_not_a_nul():
         ({"note": "a\x00b"}, r'"a\x00b" holds a NUL character; remove it.'),
     ],
 )
-def test_a_message_says_what_was_found_and_what_to_do(cells, said):
-    assert said in error(check_purchase(**cells)).message
+def test_a_message_says_what_was_found_and_what_to_do(cells, part):
+    assert part in error(check_purchase(**cells)).message
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_the_second_valid_row_of_an_identity_is_a_duplicate():
         [" gas", "", "l", "2"],
     ]
     good, bad = checker.check(rows)
-    assert [record[0] for record in good] == [
+    assert [identity for identity, _ in good] == [
         '{"category":"gas"}',
         '{"category":"gas","subcategory":"a"}',
     ]

@@ -1,4 +1,7 @@
-"""Whatever the cells: the compiled function, the plain code and a third, obvious reading of the rules agree."""
+"""For random cells, three readings of the rules agree.
+
+They are the compiled check, the readable rules, and a slow and obvious one that is written here.
+"""
 
 import json
 from datetime import date
@@ -26,7 +29,7 @@ HELD = {100: {"taken"}, 7: {"taken"}}
 
 
 def forms():
-    """Every kind and form of file whose columns no other has."""
+    """Every type and form of file whose columns are different from those of all others."""
     kinds = [(kind, per_year) for kind in ENTRY_TYPES.values() for per_year in (True, False)]
     kinds += [(kind, False) for kind in FACTOR_TYPES.values()]
     unlike = {
@@ -155,7 +158,7 @@ def odd(column):
 
 @st.composite
 def tables(draw, columns):
-    """A header in any order, with gaps and unknown names, and rows below it that are good but for a cell or two."""
+    """A header in any order, with gaps and unknown names, and rows with at most two odd cells."""
     required = [column for column in columns if column.required]
     optional = [column for column in columns if not column.required]
     kept = [column for column in optional if draw(st.integers(0, 3))]
@@ -243,17 +246,17 @@ def date_of(column, text):
 
 
 def reference(kind, header, rows, *, per_year):
-    """Every row's fate in order: the stored values by place, or the column and the codes of its error."""
-    taken, fates = set(), []
+    """The result of each row, in order: where and what is stored, or its column and error codes."""
+    taken, results = set(), []
     for cells in rows:
         if all(cell.strip() == "" for cell in cells):
             continue
         named = dict(zip(header, cells, strict=False))
         try:
-            fates.append(judge(kind, named, taken, per_year=per_year))
+            results.append(judge(kind, named, taken, per_year=per_year))
         except Bad as bad:
-            fates.append(bad.args)
-    return fates
+            results.append(bad.args)
+    return results
 
 
 def judge(kind, named, taken, *, per_year):
@@ -261,7 +264,7 @@ def judge(kind, named, taken, *, per_year):
     for column in columns_of(kind, per_year=per_year):
         value = value_of(column, named.get(column.name, ""))
         if column is UNIT:
-            unit, module = place_of(value)
+            unit, module = destination_of(value)
         elif value is not None:
             values[column.key] = value
         if column.name == "standby_usage_hours_per_week" and isinstance(kind, EntryType):
@@ -277,7 +280,7 @@ def judge(kind, named, taken, *, per_year):
     return (module, unit, values)
 
 
-def place_of(name):
+def destination_of(name):
     if name not in UNITS:
         raise Bad("unit_institutional_id", {"unknown_unit"})
     unit, module = UNITS[name]
@@ -304,15 +307,15 @@ def judge_factor(kind, values, taken):
     )
 
 
-def fates_of(kind, good, bad):
-    """The checker's records and errors, back in the order of the rows."""
+def results_of(kind, good, bad):
+    """The checker's good rows and errors, in the order of the rows."""
     errors = {row.error.row: (row.error.column, row.error.code) for row in bad}
-    records = iter(good)
+    copy_rows = iter(good)
     for number in range(1, len(good) + len(bad) + 1):
         if number in errors:
             yield errors[number]
         elif isinstance(kind, EntryType):
-            module, line = next(records)
+            module, line = next(copy_rows)
             row = entry(line)
             tags = {"data_entry_type_id": kind.id, "year": 2025, "source": 1, "created_by_id": 99}
             assert row == tags | {
@@ -321,13 +324,13 @@ def fates_of(kind, good, bad):
             assert row["carbon_report_module_id"] == module
             yield (module, row["unit_id"], row["data"])
         else:
-            yield tuple(map(json.loads, cells_of(next(records)[1])))
+            yield tuple(map(json.loads, cells_of(next(copy_rows)[1])))
 
 
-def agree(fate, expected):
+def agree(result, expected):
     if isinstance(expected[1], set):
-        return fate[0] == expected[0] and fate[1] in expected[1]
-    return fate == expected
+        return result[0] == expected[0] and result[1] in expected[1]
+    return result == expected
 
 
 PATIENT = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
@@ -347,25 +350,25 @@ def test_the_checker_reads_every_row_as_the_rules_say(kind, per_year):
             bad += more[1]
         expected = reference(kind, header, rows, per_year=per_year)
         assert checker.rows_seen == len(expected) == len(good) + len(bad)
-        for fate, rule in zip(fates_of(kind, good, bad), expected, strict=True):
-            assert agree(fate, rule), (fate, rule)
+        for result, rule in zip(results_of(kind, good, bad), expected, strict=True):
+            assert agree(result, rule), (result, rule)
 
     property_()
 
 
 @pytest.mark.parametrize(("kind", "per_year"), FORMS)
-def test_the_compiled_function_and_the_plain_code_give_the_same_to_the_letter(kind, per_year):
+def test_the_compiled_check_and_the_slow_one_give_the_same_to_the_letter(kind, per_year):
     @PATIENT
     @given(tables(columns_of(kind, per_year=per_year)))
     def property_(table):
         header, rows = table
-        by_plain = checker_of(kind, header, per_year=per_year)
+        slow = checker_of(kind, header, per_year=per_year)
         good, bad = [], []
         for row in rows:
-            by_plain.check_slowly(row, good, bad)
+            slow.check_slowly(row, good, bad)
         compiled = checker_of(kind, header, per_year=per_year)
         assert compiled.check(rows) == (good, bad)
-        assert getattr(compiled, "taken", None) == getattr(by_plain, "taken", None)
+        assert getattr(compiled, "taken", None) == getattr(slow, "taken", None)
 
     property_()
 
@@ -378,10 +381,10 @@ def other_of(column):
 
 
 @pytest.mark.parametrize(("kind", "per_year"), FORMS)
-def test_the_compiled_function_takes_a_plainly_good_row_itself(kind, per_year):
+def test_the_compiled_check_takes_a_plainly_good_row_itself(kind, per_year):
     columns = columns_of(kind, per_year=per_year)
     checker = checker_of(kind, [column.name for column in columns], per_year=per_year)
-    checker.check_slowly = lambda row, _good, _bad: pytest.fail(f"doubted {row}")
+    checker.check_slowly = lambda row, _good, _bad: pytest.fail(f"checked slowly: {row}")
     whole = ["1" if column is UNIT else column.example for column in columns]
     bare = [f" {other_of(column)} " if column.required else "" for column in columns]
     good, bad = checker.check([whole, bare])

@@ -1,4 +1,4 @@
-"""Rows on their way: put in order within windows, cut into pieces, made in a thread ahead of their consumer."""
+"""The stream of rows: sorted in windows, joined to pieces, and made in a thread ahead of COPY."""
 
 import asyncio
 import threading
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from service.rows import copy_stream
 from service.rows.copy_stream import (
-    AHEAD,
-    PIECE,
+    PIECE_BYTES,
+    PIECES_AHEAD,
     joined_to_pieces,
     made_ahead,
     sorted_in_windows,
@@ -75,8 +75,8 @@ def test_sending_begins_long_before_all_is_read() -> None:
 def test_pieces_are_the_same_bytes_and_none_is_small_but_the_last(chunks: list[bytes]) -> None:
     *pieces, last = joined_to_pieces(iter(chunks))
     assert b"".join([*pieces, last]) == b"".join(chunks)
-    assert all(len(piece) >= PIECE for piece in pieces)
-    assert len(last) < PIECE
+    assert all(len(piece) >= PIECE_BYTES for piece in pieces)
+    assert len(last) < PIECE_BYTES
 
 
 @pytest.mark.parametrize("make", [made_ahead, without_thread])
@@ -108,9 +108,11 @@ async def test_the_thread_is_only_a_few_pieces_ahead() -> None:
 
     async with aclosing(made_ahead(pieces())) as found:
         await anext(found)
-        await until(lambda: len(made) >= AHEAD, within=5, what="the thread has made what it may")
+        await until(
+            lambda: len(made) >= PIECES_AHEAD, within=5, what="the thread has made what it may"
+        )
         await asyncio.sleep(0)
-        assert len(made) <= AHEAD + 2
+        assert len(made) <= PIECES_AHEAD + 2
 
 
 async def test_a_consumer_that_stops_early_waits_for_the_thread_to_end() -> None:
