@@ -19,7 +19,8 @@ from service.domain.catalogue import (
 )
 from service.domain.errors import UnknownType
 
-# `name*` is required, `[low,high]` are the bounds of a number, `{…}` the values of a list, `=x` a default.
+# The short form of a column: `name*` is required, `[low,high]` are the bounds of a number, `{a,b}`
+# are the values of a list, and `=x` is the default.
 EQUIPMENT = (
     "equipment_id* name* equipment_class* sub_class "
     "active_usage_hours_per_week:int[0,168] standby_usage_hours_per_week:int[0,168]"
@@ -38,26 +39,27 @@ ENTRIES = {
     (11, "it", 4): EQUIPMENT,
     (12, "other", 4): EQUIPMENT,
     (20, "plane", 2): (
-        "origin_iata* destination_iata* user_institutional_id* cabin_class*{first,business,economy} "
-        "departure_date:date number_of_trips:int[1,inf]=1"
+        "origin_iata* destination_iata* user_institutional_id* "
+        "cabin_class*{first,business,economy} departure_date:date number_of_trips:int[1,inf]=1"
     ),
     (21, "train", 2): (
-        "origin_name* origin_country_code* destination_name* destination_country_code* user_institutional_id* "
-        "cabin_class*{first,second} departure_date:date number_of_trips:int[1,inf]=1"
+        "origin_name* origin_country_code* destination_name* destination_country_code* "
+        "user_institutional_id* cabin_class*{first,second} departure_date:date "
+        "number_of_trips:int[1,inf]=1"
     ),
     (30, "building", 3): (
         "building_location building_name* room_name* "
-        "room_type*{office,miscellaneous,laboratories,archives,libraries,auditoriums} room_allocation_ratio[0,1]"
+        "room_type*{office,miscellaneous,laboratories,archives,libraries,auditoriums} "
+        "room_allocation_ratio[0,1]"
     ),
     (31, "energy_combustion", 3): "name* unit quantity*[0,inf]",
     (32, "building_embodied_energy", 3): "building_name*",
-    (
-        40,
-        "external_clouds",
-        7,
-    ): "service_type* provider* spent_amount*[0,inf] currency{chf,eur,usd}",
+    (40, "external_clouds", 7): (
+        "service_type* provider* spent_amount*[0,inf] currency{chf,eur,usd}"
+    ),
     (41, "external_ai", 7): (
-        "provider* usage_type* requests_per_user_per_day*{1_5,5_20,20_100,gt_100} fte_count*[0.1,inf]"
+        "provider* usage_type* requests_per_user_per_day*{1_5,5_20,20_100,gt_100} "
+        "fte_count*[0.1,inf]"
     ),
     (50, "process_emissions", 8): "category* subcategory quantity*[0,inf]",
     (60, "scientific_equipment", 5): PURCHASE,
@@ -68,11 +70,9 @@ ENTRIES = {
     (65, "vehicles", 5): PURCHASE,
     (66, "other_purchases", 5): PURCHASE,
     (67, "additional_purchases", 5): "name* unit* annual_consumption*[0,inf] coef_to_kg*[0,inf]",
-    (
-        70,
-        "research_facilities",
-        6,
-    ): "researchfacility_id* researchfacility_name* use*[0,inf] use_unit*",
+    (70, "research_facilities", 6): (
+        "researchfacility_id* researchfacility_name* use*[0,inf] use_unit*"
+    ),
     (71, "mice_and_fish_animal_facilities", 6): (
         "researchfacility_id* researchfacility_name* use*[0,inf] use_unit* researchfacility_type*"
     ),
@@ -98,7 +98,10 @@ FACTORS = {
     **dict.fromkeys((10, 11, 12), EQUIPMENT_FACTORS),
     20: (
         "category* cabin_class*",
-        "ef_kg_co2eq_per_km*[0,inf] rfi_adjustment*[0,inf] min_distance*[0,inf] max_distance*[0,inf]",
+        (
+            "ef_kg_co2eq_per_km*[0,inf] rfi_adjustment*[0,inf] "
+            "min_distance*[0,inf] max_distance*[0,inf]"
+        ),
     ),
     21: ("country_code*", "ef_kg_co2eq_per_km*[0,inf]"),
     30: (
@@ -149,12 +152,9 @@ def _short(columns: tuple[Column, ...]) -> str:
 
 
 def test_there_are_the_specified_types_and_no_others():
-    assert [(kind.id, kind.name, kind.module_type_id) for kind in ENTRY_TYPES.values()] == list(
-        ENTRIES
-    )
-    assert [(kind.id, kind.name, kind.module_type_id) for kind in FACTOR_TYPES.values()] == list(
-        ENTRIES
-    )
+    entries, factors = ENTRY_TYPES.values(), FACTOR_TYPES.values()
+    assert [(entry.id, entry.name, entry.module_type_id) for entry in entries] == list(ENTRIES)
+    assert [(factor.id, factor.name, factor.module_type_id) for factor in factors] == list(ENTRIES)
 
 
 @pytest.mark.parametrize("spec", ENTRIES, ids=lambda spec: spec[1])
@@ -168,13 +168,13 @@ def test_a_factor_type_has_the_specified_identity_and_values(type_id):
     assert (_short(factor.identity), _short(factor.values)) == FACTORS[type_id]
 
 
-@pytest.mark.parametrize("kind", ENTRY_TYPES.values(), ids=lambda kind: kind.name)
+@pytest.mark.parametrize("entry", ENTRY_TYPES.values(), ids=lambda entry: entry.name)
 def test_every_entry_type_accepts_a_note_and_an_override_last_and_a_unit_first_in_per_year_files(
-    kind,
+    entry,
 ):
-    columns = columns_of(kind, per_year=True)
+    columns = columns_of(entry, per_year=True)
     assert _short((columns[0], *columns[-2:])) == "unit_institutional_id* note kg_co2eq[0,inf]"
-    assert columns_of(kind, per_year=False) == columns[1:]
+    assert columns_of(entry, per_year=False) == columns[1:]
     assert [column.key for column in columns if column.key != column.name] == [
         "__kg_co2eq_override__"
     ]
@@ -187,14 +187,14 @@ def test_only_equipment_has_a_sum_and_only_members_are_unique():
         ("active_usage_hours_per_week", "standby_usage_hours_per_week"),
         168,
     )
-    assert [kind.id for kind in ENTRY_TYPES.values() if kind.sum_at_most] == [10, 11, 12]
-    assert {kind.name: kind.unique for kind in ENTRY_TYPES.values() if kind.unique} == {
+    assert [entry.id for entry in ENTRY_TYPES.values() if entry.sum_at_most] == [10, 11, 12]
+    assert {entry.name: entry.unique for entry in ENTRY_TYPES.values() if entry.unique} == {
         "member": "user_institutional_id"
     }
 
 
 def test_factors_have_no_unit():
-    assert all(UNIT not in columns_of(kind, per_year=True) for kind in FACTOR_TYPES.values())
+    assert all(UNIT not in columns_of(factor, per_year=True) for factor in FACTOR_TYPES.values())
 
 
 @pytest.mark.parametrize("key", [66, "66", "other_purchases", " other_purchases "])

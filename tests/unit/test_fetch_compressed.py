@@ -1,4 +1,4 @@
-"""Files stored as gzip or zstd: spooled decompressed within their caps, and refused where they are not wholly that."""
+"""Files stored as gzip or zstd: decompressed within the limits, and refused if they are broken."""
 
 import gzip
 import zlib

@@ -1,4 +1,7 @@
-"""A local directory as the storage root: what is missing, locked or no file, and what a write leaves behind."""
+"""A local directory as the storage root.
+
+Files that are missing, locked or not regular, and what a write leaves behind.
+"""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +29,7 @@ def store(root: Path) -> FileStore:
 
 @pytest.fixture
 def plain_user(root: Path) -> Iterator[None]:
-    """Nobody special, before a locked file: root may read everything, and would miss the refusal."""
+    """Run the test as an ordinary user, and make a locked file: root could read it anyway."""
     (root / "locked.csv").touch(mode=0)
     if os.geteuid() != 0:
         yield

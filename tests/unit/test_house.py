@@ -1,4 +1,4 @@
-"""House rules that run by themselves."""
+"""Rules for the whole code that a test can check."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from service.docs import rendered
 
 ROOT = Path(__file__).parents[2]
 LONGEST_MODULE = 420
-"""A cap against heaps, not a measure to meet: a concept of 300 lines belongs in one file."""
+"""A limit against modules without a concept. It is no goal: a concept of 300 lines is one file."""
 
 
 def test_imports_only_point_down() -> None:

@@ -1,4 +1,4 @@
-"""Settings come from the environment; a wrong one is refused with its name and what was expected."""
+"""Settings come from the environment; an error names a wrong one and what was expected."""
 
 import pytest
 
