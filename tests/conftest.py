@@ -1,6 +1,6 @@
-"""What every test may ask for: a database of its own, a broker, and names that no other test uses.
+"""Fixtures for every test: its own database, a broker, and names that no other test uses.
 
-Servers start when the first test asks for one; where they come from is said at the head of the run.
+A server starts when the first test asks for it; the head of the run says where it comes from.
 """
 
 import secrets
@@ -29,7 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # a job in a shell's background ignores Ctrl+C, and so would all that it starts, though a test sends it
+        # a background job of a shell ignores SIGINT, and so do its child processes; but some tests
+        # send SIGINT to a child
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", f"real_kafka: {NEEDS_REAL_KAFKA}; skipped elsewhere")
 
@@ -51,21 +52,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The run's PostgreSQL; tests take `database` rather than this."""
+    """The run's PostgreSQL; tests should use `database` instead."""
     with choose_postgres().start() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Kafka]:
-    """The run's broker, the real one or not; tests keep apart by `topic_prefix`."""
+    """The run's broker, real or not; tests use different topics by `topic_prefix`."""
     with choose_kafka().start() as broker:
         yield broker
 
 
 @pytest.fixture
 def real_kafka(kafka: Kafka) -> Kafka:
-    """The run's broker if it is a real one; otherwise the test is skipped."""
+    """The run's broker if it is a real one; else the test is skipped."""
     if not kafka.is_real:
         pytest.skip(NEEDS_REAL_KAFKA)
     return kafka
@@ -79,14 +80,14 @@ def _marked_real_kafka(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """What the names of a test's topics and groups begin with."""
+    """The prefix of the names of a test's topics and groups."""
     return f"t{secrets.token_hex(4)}"
 
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres) -> Iterator[str]:
-    """The name of a database at the newest revision, to copy from."""
-    from service.db.migrate import upgrade  # noqa: PLC0415 - unit tests do without its imports
+    """The name of a database at the newest revision, which other databases are copied from."""
+    from service.db.migrate import upgrade  # noqa: PLC0415 - unit tests do not need its imports
 
     with new_database(postgres.url) as url:
         run(upgrade(url))
@@ -95,14 +96,14 @@ def migrated_template(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture
 def database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
-    """The URL of a database of the test's own, empty, at the newest revision."""
+    """The URL of the test's own database, at the newest revision, without rows."""
     with new_database(postgres.url, migrated_template) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database(postgres: Postgres) -> Iterator[str]:
-    """The URL of a database of the test's own without any table."""
+    """The URL of the test's own database without any table."""
     with new_database(postgres.url) as url:
         yield url
 

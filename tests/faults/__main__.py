@@ -1,7 +1,7 @@
-"""`python -m tests.faults`: every fault, against the real servers; the table, and exit code 0 only if all held.
+"""`python -m tests.faults`: run every fault against the real servers, and print the table.
 
-Names of faults as arguments (`F1 F7`) run those alone. `SEEDS=20` repeats F1 with twenty seeds; `SEED=7`
-begins with another one.
+The exit code is 0 only if the service held against all faults. With names of faults as arguments
+(`F1 F7`) only those run. `SEEDS=20` repeats F1 with twenty seeds; `SEED=7` begins with another one.
 """
 
 import sys
@@ -18,7 +18,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 class Reporter:
-    """Gives pytest the report to fill in, and leaves out what is not asked for."""
+    """A pytest plugin: it holds the report, and leaves out the faults that were not asked for."""
 
     def __init__(self, names: list[str]) -> None:
         self.report = Report()
@@ -26,6 +26,7 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
+        # `tests/faults/conftest.py` reads this attribute
         config.fault_report = self.report  # type: ignore[attr-defined]
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -44,7 +45,7 @@ def main(names: list[str]) -> int:
         }
     else:
         write(report)
-    print(f"\n{report.as_text()}\n\n{(time.monotonic() - started) / 60:.1f} minutes")  # noqa: T201
+    print(f"\n{report.as_text()}\n\n{(time.monotonic() - started) / 60:.1f} minutes")  # noqa: T201 - a command's output
     return 0 if report.all_held else 1
 
 

@@ -1,4 +1,4 @@
-"""What the fault tests take: trials, how much to do, and where to note what happened."""
+"""Fixtures for the fault tests: trials, how much to do, and where to note what happened."""
 
 import os
 import secrets
@@ -25,7 +25,7 @@ _REPORT = pytest.StashKey[Report]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fault(name): a fault of docs/reliability.md, such as F7")
-    config.addinivalue_line("markers", "full: under `make faults` alone")
+    config.addinivalue_line("markers", "full: only under `make faults`")
     config.stash[_REPORT] = getattr(config, "fault_report", Report())
 
 
@@ -50,10 +50,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     if (measured := _measured(item)) is None:
         return outcome
     if outcome.failed:
-        told = str(getattr(outcome.longrepr, "reprcrash", outcome.longrepr)).strip().splitlines()
-        measured.failed.append(
-            f"{item.name}: {told[0].rpartition(': ')[2] if told else outcome.when}"
-        )
+        lines = str(getattr(outcome.longrepr, "reprcrash", outcome.longrepr)).strip().splitlines()
+        reason = lines[0].rpartition(": ")[2] if lines else outcome.when
+        measured.failed.append(f"{item.name}: {reason}")
     elif outcome.skipped:
         measured.skipped.append(str(outcome.longrepr[2]).removeprefix("Skipped: "))
     elif outcome.when == "call" and not item.get_closest_marker("fault"):
@@ -72,15 +71,15 @@ def _is_full(config: pytest.Config) -> bool:
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Measured:
-    """Where a test notes its rounds; the test's mark says which fault they belong to."""
-    found = _measured(request.node)
-    assert found is not None, "this test has no mark of a fault"
-    return found
+    """Where a test notes its rounds; the test's mark names the fault."""
+    measured = _measured(request.node)
+    assert measured is not None, "this test has no mark of a fault"
+    return measured
 
 
 @pytest.fixture
 def scale(request: pytest.FixtureRequest) -> Callable[[T, T], T]:
-    """`scale(fast, full)`: how much to do, as part of the whole suite or under `make faults`."""
+    """`scale(fast, full)`: how much to do in the whole suite, and under `make faults`."""
     return lambda fast, full: full if _is_full(request.config) else fast
 
 
@@ -88,7 +87,7 @@ def scale(request: pytest.FixtureRequest) -> Callable[[T, T], T]:
 def open_trial(
     postgres: Postgres, migrated_template: str, real_kafka: Kafka, tmp_path: Path
 ) -> OpenTrial:
-    """Opens trials on the run's PostgreSQL and Kafka, each with a database and topics of its own."""
+    """Opens trials on the run's PostgreSQL and Kafka, each with its own database and topics."""
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[Trial]:

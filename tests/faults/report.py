@@ -1,4 +1,4 @@
-"""What the faults did: gathered while the tests run, as a table for people and for docs/reliability.md."""
+"""The report of the fault tests: a table for the terminal and for docs/reliability.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,27 +31,27 @@ FAULTS: Mapping[str, str] = {
 }
 
 _BY_FILE = dict.fromkeys(("test_input_safety.py", "test_file_size.py", "test_sources.py"), "F15")
-"""Tests that are a fault's as they are: each is a round."""
+"""Files whose tests all belong to one fault; each test is a round."""
 
 Verdict = Literal["held", "broken", "not run"]
 
 
 def fault_of(item: pytest.Item) -> str | None:
-    """The fault that a test belongs to, by its mark `fault` or by its file."""
+    """The name of the fault that a test belongs to, by its mark `fault` or its file; else None."""
     marker = item.get_closest_marker("fault")
     return marker.args[0] if marker else _BY_FILE.get(item.path.name)
 
 
 @dataclass(slots=True)
 class Measured:
-    """What happened under one fault, over all its rounds."""
+    """What happened under one fault, in all its rounds."""
 
     rounds: int = 0
     lost: int = 0
     doubled: int = 0
     parked: int = 0
     slowest: float | None = None
-    """The longest time to be back at work, in seconds, where the fault took the service away."""
+    """The longest time until work went on, in seconds, for faults that stop the service."""
 
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Measured:
     def round(
         self, findings: Findings | None = None, *, seconds: float | None = None, times: int = 1
     ) -> None:
-        """Note a round, and fail the test where the oracle found anything."""
+        """Note `times` rounds; raise AssertionError if the oracle found anything wrong."""
         self.rounds += times
         if seconds is not None:
             self.slowest = max(seconds, self.slowest or 0.0)
@@ -73,12 +73,14 @@ class Measured:
     def verdict(self) -> Verdict:
         if self.failed:
             return "broken"
-        return "held" if self.rounds and not self.skipped else "not run"
+        if self.skipped or not self.rounds:
+            return "not run"
+        return "held"
 
 
 @dataclass(slots=True)
 class Report:
-    """A line for each fault, in their order."""
+    """A line for each fault, in the order of `FAULTS`."""
 
     faults: dict[str, Measured] = field(
         default_factory=lambda: {name: Measured() for name in FAULTS}
@@ -89,12 +91,12 @@ class Report:
         return all(measured.verdict == "held" for measured in self.faults.values())
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The table, its head first."""
+        """The cells of the table, head included."""
         head = ("fault", "", "rounds", "lost", "doubled", "parked", "recovery", "verdict")
         return [head, *(_cells(name, measured) for name, measured in self.faults.items())]
 
     def as_text(self) -> str:
-        """The table for a terminal, and the reasons of what did not hold."""
+        """The table for a terminal, and the reasons why a fault was not held or not run."""
         rows = self.cells()
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
@@ -109,13 +111,13 @@ class Report:
         return "\n".join([head, "|---|---|--:|--:|--:|--:|--:|---|", *rows, *self._reasons()])
 
     def _reasons(self) -> list[str]:
-        told = [
+        lines = [
             f"{name} {what}: {reason}"
             for name, measured in self.faults.items()
             for what, reasons in (("broken", measured.failed), ("not run", measured.skipped))
             for reason in dict.fromkeys(reasons)
         ]
-        return ["", *told] if told else []
+        return ["", *lines] if lines else []
 
 
 def _cells(name: str, measured: Measured) -> tuple[str, ...]:

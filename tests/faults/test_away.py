@@ -1,4 +1,4 @@
-"""PostgreSQL and Kafka going away and coming back: nothing is parked, nothing is lost, and work goes on by itself."""
+"""PostgreSQL and Kafka go away and come back: nothing is parked or lost, and work goes on."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
     measured: Measured,
     scale: Scale,
 ) -> None:
-    patience = RetrySettings().model_dump()  # as in production: the pauses are what is tried here
+    patience = RetrySettings().model_dump()  # as in production: this test is about the pauses
     opened = Trial.open(
         own_database, real_kafka.bootstrap_servers, tmp_path, topic_prefix, retry=patience
     )
@@ -52,7 +52,7 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
                     lambda: _is_unready(worker), within=UNREADY_WITHIN, what="the worker is unready"
                 )
                 await asyncio.sleep(scale(6, 300))  # the fault itself
-                before = await _back(own_postgres, trial)
+                before = await _start_again(own_postgres, trial)
                 returned = time.monotonic()
                 await until(
                     lambda: _is_above(trial, before), within=WORKING_WITHIN, what="a job has ended"
@@ -67,7 +67,7 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
 
 @asynccontextmanager
 async def _always_live(worker: Process) -> AsyncIterator[None]:
-    """Ask again and again meanwhile whether the worker is live, and fail if it ever was not."""
+    """Ask four times a second whether the worker is live; fail if it ever was not."""
     answers: list[int] = []
 
     async def ask() -> None:
@@ -87,8 +87,8 @@ async def _is_unready(worker: Process) -> bool:
     return await worker.health("ready") == 503
 
 
-async def _back(postgres: EmbeddedPostgres, trial: Trial) -> int:
-    """Start the database again; how many jobs had ended."""
+async def _start_again(postgres: EmbeddedPostgres, trial: Trial) -> int:
+    """Start the database again; return how many jobs had ended by then."""
     await asyncio.to_thread(postgres.start)
     return await trial.ended()
 
@@ -110,7 +110,8 @@ async def test_no_worker_is_a_zombie_after_the_broker_comes_back(
             await asyncio.gather(*(worker.ready() for worker in workers))
             await _to_every_partition(trial)
             await trial.drained(within=60)
-            await (_freeze if how == "frozen" else _kill)(own_kafka, scale(12, 60))
+            take_away = _freeze if how == "frozen" else _kill
+            await take_away(own_kafka, scale(12, 60))
             returned = time.monotonic()
             await _to_every_partition(trial)
             await _all_consume(trial, workers)
@@ -143,16 +144,19 @@ async def _kill(kafka: ApacheKafka, lasting: float) -> None:
 
 
 async def _all_consume(trial: Trial, workers: list[Process]) -> None:
-    """Wait until every partition is worked on and every worker is ready; one that gave up is started again."""
+    """Wait until every partition is consumed and every worker is ready.
 
-    async def well(worker: Process) -> Any:
+    A worker that gave up is started again, as an orchestrator would.
+    """
+
+    async def is_well(worker: Process) -> Any:
         if worker.exit_code is not None:
             assert worker.exit_code != 0, "a worker that gives up says so by its exit code"
             worker.start()
         return await worker.health("ready") == 200
 
-    async def all_well() -> bool:
-        return all(await asyncio.gather(*map(well, workers)))
+    async def all_are_well() -> bool:
+        return all(await asyncio.gather(*map(is_well, workers)))
 
     await trial.drained(within=CONSUMING_WITHIN)
-    await until(all_well, within=CONSUMING_WITHIN, what="every worker is ready")
+    await until(all_are_well, within=CONSUMING_WITHIN, what="every worker is ready")

@@ -1,4 +1,4 @@
-"""The same fetching and writing against a real S3 protocol, with multipart uploads and percent-encoded keys."""
+"""Fetching and writing over the real S3 protocol: multipart uploads, percent-encoded keys."""
 
 from collections.abc import Iterator
 from pathlib import Path

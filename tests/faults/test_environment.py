@@ -1,4 +1,7 @@
-"""What makes every job fail alike: a missing privilege, a missing column, a full disk; and what may never be told."""
+"""Faults that every job meets: a missing privilege, a missing column, a full disk; and no secrets.
+
+The last test plants secrets, and looks for them in everything that the service writes.
+"""
 
 import os
 import shutil
@@ -37,7 +40,10 @@ BROKEN = {
     ),
     "a column dropped": (
         "ALTER TABLE data_entries DROP COLUMN unit_id",
-        "ALTER TABLE data_entries ADD COLUMN unit_id integer; GRANT INSERT, SELECT ON data_entries TO uploads_worker",
+        (
+            "ALTER TABLE data_entries ADD COLUMN unit_id integer; "
+            "GRANT INSERT, SELECT ON data_entries TO uploads_worker"
+        ),
     ),
     "a table gone": (
         "ALTER TABLE scope_heads RENAME TO elsewhere",
@@ -78,7 +84,7 @@ async def _breaks_and_mends(
     breaks: Callable[[], Awaitable[Any]],
     mends: Callable[[], Awaitable[Any]],
 ) -> None:
-    """The breaker opens at the first job, nothing is parked, and everything goes on by itself."""
+    """The breaker opens at the first job, nothing is parked, and work goes on by itself."""
     await breaks()
     await trial.send(*trial.load.uploads(20))
     await until(
@@ -107,7 +113,10 @@ async def _is_ready(worker: Process) -> bool:
 
 @asynccontextmanager
 async def _as_a_small_role(trial: Trial, *, password: str) -> AsyncIterator[Any]:
-    """Settings of a worker that logs in with no more rights than docs/sql/roles.sql gives; the login is dropped."""
+    """Settings of a worker whose login has only the rights of docs/sql/roles.sql.
+
+    The login is dropped at the end.
+    """
     address = urlsplit(trial.settings.database.url.get_secret_value())
     login = f"login_{trial.client.topics.prefix}"
     await trial.university.execute(ROLES)
@@ -124,7 +133,7 @@ async def _as_a_small_role(trial: Trial, *, password: str) -> AsyncIterator[Any]
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A file system of its own of 160 MiB; making one takes root."""
+    """A file system of 160 MiB for one test; only root can make one."""
     with tempfile.TemporaryDirectory(prefix="uploads-small disk-") as name:
         place = Path(name)
         mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", name]
@@ -186,28 +195,27 @@ async def test_planted_secrets_are_told_nowhere(open_trial: OpenTrial, measured:
         with trial.working(settings=settings) as worker:
             await worker.ready()
             await trial.drained(within=60)
-            told = {"log": worker.log.read_text()}
+            written = {"log": worker.log.read_text()}
             async with httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{worker.port}", timeout=20
             ) as http:
                 for page in ("status", "metrics/", "health/ready"):
-                    told[page] = (await http.get(f"/{page}")).text
+                    written[page] = (await http.get(f"/{page}")).text
             await _lock_out(trial, worker)
-            told["log of a worker that is refused"] = worker.log.read_text()
+            written["log of a worker that is refused"] = worker.log.read_text()
         await trial.client.read()
         for record in trial.client.records:
-            told[f"headers of {record.topic}"] = told.get(f"headers of {record.topic}", "") + str(
-                record.headers
-            )
-        told["table"] = str(
+            place = f"headers of {record.topic}"
+            written[place] = written.get(place, "") + str(record.headers)
+        written["table"] = str(
             await trial.scalar(text("SELECT json_agg(dead_letters) FROM dead_letters"))
         )
         assert await trial.parked() == 5
     leaks = [
         f"{name} in the {place}"
         for name, secret in SECRETS.items()
-        for place, said in told.items()
-        if secret in said
+        for place, text_there in written.items()
+        if secret in text_there
     ]
     measured.round(times=len(SECRETS))
     measured.parked += 5
@@ -215,16 +223,15 @@ async def test_planted_secrets_are_told_nowhere(open_trial: OpenTrial, measured:
 
 
 async def _send_secrets(trial: Trial) -> None:
-    """Jobs that fail in the ways that could quote something: refused URLs, bad cells, and a database that complains."""
+    """Send jobs whose errors could quote a secret: refused URLs, bad cells, a database error."""
     signature = f"X-Amz-Signature={SECRETS['URL']}"
-    for number, url in enumerate(
-        (
-            f"{(trial.jobs.root / 'a.csv').as_uri()}?{signature}",
-            f"https://user:{SECRETS['URL']}@example.org/a.csv",
-            f"https://example.org/a.csv?{signature}",
-            f"s3://bucket/a.csv?{signature}",
-        )
-    ):
+    urls = (
+        f"{(trial.jobs.root / 'a.csv').as_uri()}?{signature}",
+        f"https://user:{SECRETS['URL']}@example.org/a.csv",
+        f"https://example.org/a.csv?{signature}",
+        f"s3://bucket/a.csv?{signature}",
+    )
+    for number, url in enumerate(urls):
         message = trial.jobs.message(
             CSV_PER_YEAR, job_id=900 + number, file={"url": url, "size": 1, "sha256": "0" * 64}
         )
@@ -235,17 +242,19 @@ async def _send_secrets(trial: Trial) -> None:
     await trial.university.execute(f"""
         CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF NEW.data ->> 'name' = '{SECRETS["ROW"]}' THEN
-                RAISE EXCEPTION 'value %', NEW.data USING ERRCODE = '23505', DETAIL = NEW.data::text;
+                RAISE EXCEPTION 'value %', NEW.data
+                USING ERRCODE = '23505', DETAIL = NEW.data::text;
             END IF;
             RETURN NEW; END $$;
-        CREATE TRIGGER complain BEFORE INSERT ON data_entries FOR EACH ROW EXECUTE FUNCTION complain();
+        CREATE TRIGGER complain BEFORE INSERT ON data_entries
+        FOR EACH ROW EXECUTE FUNCTION complain();
     """)
     refused = f"{rows}physics,{SECRETS['ROW']},12,411\n"
     await trial.send_value(CSV_PER_YEAR, trial.jobs.message(CSV_PER_YEAR, refused, job_id=911))
 
 
 async def _lock_out(trial: Trial, worker: Process) -> None:
-    """Let the database refuse the worker's login, whose address has the password."""
+    """Let the database refuse the worker's login; the worker's URL contains the password."""
     login = f"login_{trial.client.topics.prefix}"
     await trial.university.execute(f"ALTER ROLE {login} NOLOGIN")
     await trial.university.execute(

@@ -1,4 +1,4 @@
-"""What a file's size is, asked without reading it, of every place that a file may lie in."""
+"""The size of a file, without reading it, in every place where a file may be."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a hostile file can do: nothing but fail its own job, with bounded memory, and without telling secrets."""
+"""A hostile file can only fail its own job: memory stays bounded, and no secret is told."""
 
 import asyncio
 import gzip
@@ -131,7 +131,7 @@ from tests.support.files import claim, fetched, local_store
 root = Path(sys.argv[1])
 store = local_store(root)
 data = (root / "a.csv").read_bytes()
-file = claim(store.under_root("a.csv"), data, content_encoding=sys.argv[2])
+file = claim(store.url_under_root("a.csv"), data, content_encoding=sys.argv[2])
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -146,9 +146,9 @@ except TooLarge:
 
 @pytest.mark.parametrize("encoding", BOMBS)
 def test_a_decompression_bomb_is_refused_in_bounded_memory(encoding: str, tmp_path: Path) -> None:
-    made: dict[str, Any] = {}
-    exec(BOMBS[encoding], made)
-    (tmp_path / "a.csv").write_bytes(b"".join(made["bomb"]()))
+    namespace: dict[str, Any] = {}
+    exec(BOMBS[encoding], namespace)
+    (tmp_path / "a.csv").write_bytes(b"".join(namespace["bomb"]()))
     here = Path(__file__).parents[2]
     command = (sys.executable, "-c", FETCH, str(tmp_path), encoding)
     done = subprocess.run(
@@ -191,4 +191,4 @@ async def test_the_event_loop_goes_on_while_a_large_file_is_unpacked(
     ticking = asyncio.create_task(tick())
     assert len(await fetched(file, store, spools, compression_ratio=1e4)) == len(data)
     ticking.cancel()
-    assert ticks > 10  # on the loop itself it would all be one turn
+    assert ticks > 10  # on the loop itself, unpacking would be a single step

@@ -1,4 +1,4 @@
-"""Workers that are killed: at every point of a job's way, and at any moment under load."""
+"""Workers that are killed: at every named point of a job, and at any moment under load."""
 
 import asyncio
 import signal
@@ -18,8 +18,10 @@ from tests.support.until import until
 from tests.support.worker import Process
 
 RECOVERY = 15.0
-HURRIED = 40.0
-"""The same where four trials share two processors."""
+"""Seconds until work must go on."""
+
+RECOVERY_UNDER_LOAD = 40.0
+"""The same while four trials share two processors."""
 
 Scale = Callable[[float, float], float]
 
@@ -30,20 +32,25 @@ CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 async def test_a_worker_killed_at_any_point_loses_and_doubles_nothing(
     seed: int, open_trial: OpenTrial, measured: Measured, scale: Scale
 ) -> None:
-    few = asyncio.Semaphore(int(scale(4, 2)))
+    at_once = asyncio.Semaphore(int(scale(4, 2)))
 
-    async def one(point: str) -> None:
-        async with few, open_trial(seed=seed) as trial:
+    async def kill_at(point: str) -> None:
+        async with at_once, open_trial(seed=seed) as trial:
             seconds = await _killed_at(point, Random(f"{point} {seed}"), trial, measured)
-            assert seconds < scale(HURRIED, RECOVERY), f"back at work only after {seconds:.1f} s"
+            assert seconds < scale(RECOVERY_UNDER_LOAD, RECOVERY), (
+                f"back at work only after {seconds:.1f} s"
+            )
 
-    ended = await asyncio.gather(*map(one, POINTS), return_exceptions=True)
+    ended = await asyncio.gather(*map(kill_at, POINTS), return_exceptions=True)
     broken = [f"{point}: {error!r}" for point, error in zip(POINTS, ended, strict=True) if error]
     assert not broken, "\n".join(broken)
 
 
 async def _killed_at(point: str, draw: Random, trial: Trial, measured: Measured) -> float:
-    """Seconds to be back at work, with three jobs of several chunks on the same scopes and poison before each."""
+    """Kill a worker at a point; return the seconds until work goes on.
+
+    There are three jobs of several chunks on the same scopes, and a poison record before each.
+    """
     for _ in range(3):
         await trial.send_value(CSV_PER_YEAR, b"{", key=b"one partition")
         await trial.send(
@@ -100,7 +107,7 @@ async def _send_slowly(
 
 
 async def _kill_at_random(trial: Trial, workers: list[Process], lasting: float) -> int:
-    """Kill one worker after the other, most at once and some in good order, and start it again; how many."""
+    """Kill random workers and start them again, some after a clean stop; return how often."""
     draw, end, kills = trial.load.random, time.monotonic() + lasting, 0
     while time.monotonic() < end:
         await asyncio.sleep(draw.uniform(2, 9))

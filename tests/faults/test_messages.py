@@ -1,4 +1,4 @@
-"""What lies on a topic: repeats, conflicts, poison in any amount, and bytes that are nothing at all."""
+"""Records on a topic: repeats, conflicts, poison in any amount, and bytes that mean nothing."""
 
 import asyncio
 import time
@@ -80,7 +80,7 @@ async def _has_parked(trial: Trial, count: int) -> bool:
 
 
 async def _stops(trial: Trial, worker: Process, parked: int) -> None:
-    """The guard says so, and what lies behind is held."""
+    """The guard has stopped the parking, and the records behind are held."""
 
     async def stopped() -> bool:
         return await worker.health("ready") == 503
@@ -135,9 +135,14 @@ async def test_a_record_too_large_for_the_dead_letter_topic_is_held(
 async def _held_until(
     trial: Trial, measured: Measured, *, mend: Callable[[], Awaitable[None]]
 ) -> None:
-    """Nothing moves and the worker is unready, until it is mended; then there is one dead letter, and work goes on."""
+    """Nothing moves and the worker is not ready until `mend`; then one letter is parked.
+
+    After that, work goes on.
+    """
     with trial.working() as worker:
-        await until(lambda: _says(worker, "breaker_opened"), within=30, what="the breaker is open")
+        await until(
+            lambda: _has_logged(worker, "breaker_opened"), within=30, what="the breaker is open"
+        )
         for _ in range(10):
             assert await worker.health("ready") == 503
             assert await worker.health("live") == 200
@@ -153,12 +158,12 @@ async def _held_until(
     assert len(await trial.client.dead_letters(1)) == 1
 
 
-def _says(worker: Process, event: str) -> bool:
+def _has_logged(worker: Process, event: str) -> bool:
     return event in worker.log.read_text()
 
 
 async def _limit(trial: Trial, topic: str, size: int) -> None:
-    """Let a topic take records up to this size."""
+    """Let a topic accept records up to this size, in bytes."""
     admin = AIOKafkaAdminClient(**connection_options(trial.settings.kafka))
     await admin.start()
     try:
@@ -233,7 +238,7 @@ async def test_bytes_that_are_nothing_are_parked_as_they_are_and_the_worker_rest
 
 
 async def _seconds_of_work(pid: int, *, during: float) -> float:
-    """The processor time that a process takes meanwhile."""
+    """The processor seconds that a process uses in the next `during` seconds."""
     before = _processor_seconds(pid)
     await asyncio.sleep(during)
     return _processor_seconds(pid) - before

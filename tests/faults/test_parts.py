@@ -1,4 +1,4 @@
-"""The servers that tests are made of keep their word; fault tests build on what is shown here."""
+"""The test servers behave as the fault tests need it."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ async def send(servers: str, topic: str, *values: bytes) -> None:
 async def receive(
     servers: str, topic: str, count: int, session_timeout_ms: int = 6_000
 ) -> list[bytes | None]:
-    """The next messages of a group, committed one by one."""
+    """Read the next messages of a group; commit each of them."""
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=servers,
@@ -125,7 +125,7 @@ async def test_postgres_with_tls_is_verified_by_its_certificate() -> None:
 
 async def test_postgres_ends_with_the_process_that_started_it_and_leaves_nothing() -> None:
     runner = start_elsewhere("EmbeddedPostgres(fast=True)", "server.pid, server.home")
-    pid, home = said_by(runner).split()
+    pid, home = read_line(runner).split()
     runner.kill()
     await until(lambda: not is_alive(int(pid)), within=10, what="PostgreSQL to end")
     await until(lambda: not Path(home).exists(), within=10, what="its directory to be removed")
@@ -133,7 +133,7 @@ async def test_postgres_ends_with_the_process_that_started_it_and_leaves_nothing
 
 async def test_the_mock_broker_ends_with_the_process_that_started_it() -> None:
     runner = start_elsewhere("MockBroker()", "server.bootstrap_servers")
-    host, port = said_by(runner).split(":")
+    host, port = read_line(runner).split(":")
     runner.kill()
 
     def refuses() -> bool:
@@ -150,21 +150,21 @@ async def test_a_test_has_databases_of_its_own(database: str, empty_database: st
     )
 
 
-def start_elsewhere(server: str, saying: str) -> subprocess.Popen[str]:
-    """Another Python process that starts a server, says something about it, and waits."""
+def start_elsewhere(server: str, printed: str) -> subprocess.Popen[str]:
+    """Start another Python process that starts a server, prints something about it, and waits."""
     program = f"""
 import time
 from service.demo.broker import MockBroker
 from service.demo.postgres import EmbeddedPostgres
 server = {server}
 server.start()
-print({saying}, flush=True)
+print({printed}, flush=True)
 time.sleep(60)
 """
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
 
 
-def said_by(process: subprocess.Popen[str]) -> str:
+def read_line(process: subprocess.Popen[str]) -> str:
     with cast("IO[str]", process.stdout) as stdout:
         return stdout.readline()
 

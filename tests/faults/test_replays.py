@@ -1,4 +1,4 @@
-"""Dead letters sent again: too late, by two operators at once, and by one who is killed at it."""
+"""Dead letters replayed: too late, by two operators at once, and by one who is killed meanwhile."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ async def test_two_operators_at_once_send_each_dead_letter_once(
         await until(lambda: _all_resolved(trial), within=60, what="every letter is resolved")
         await trial.drained(within=30)
         assert await _deliveries(trial) == 2 * len(letters)
-        assert sum(said["sent"] for _, said in ended) == len(letters)
+        assert sum(result["sent"] for _, result in ended) == len(letters)
         sent = [
             letter
             for _, outcome in await _actions(trial)
@@ -102,7 +102,10 @@ async def test_an_operator_killed_in_mid_replay_leaves_one_letter_in_doubt_at_mo
 
 
 async def _parked(trial: Trial, count: int) -> list[Upload]:
-    """Uploads whose files were away when their jobs came, and are there now; between them, ones that were not."""
+    """Uploads that were parked because their files were away; the files are back now.
+
+    Between them, other uploads succeed.
+    """
     uploads = [trial.load.upload(CSV_PER_YEAR, type_id=60) for _ in range(count)]
     for upload in uploads:
         before = await trial.parked()
@@ -127,7 +130,7 @@ def _file_away(upload: Upload) -> Iterator[None]:
 
 
 async def _an_hour_passes(trial: Trial) -> None:
-    """Claims are taken back once they are old."""
+    """Make claims an hour old, so that they can be taken back."""
     await trial.university.execute("""
         UPDATE dead_letters SET state_at = state_at - interval '1 hour';
         UPDATE upload_jobs SET started_at = started_at - interval '1 hour';
@@ -141,7 +144,7 @@ async def _has_parked(trial: Trial, count: int) -> bool:
 async def _operator(
     trial: Trial, name: str, *options: str, **variables: str
 ) -> tuple[int, dict[str, Any]]:
-    """Replay every open letter as a person would; the exit code, and what was said."""
+    """Replay every open letter as a person would; return the exit code and the JSON output."""
     command = [
         sys.executable,
         "-m",
@@ -160,9 +163,9 @@ async def _operator(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    said, complained = await operator.communicate()
-    assert operator.returncode in {0, 3, -signal.SIGKILL}, complained.decode()
-    return operator.returncode or 0, orjson.loads(said) if said.strip() else {}
+    out, err = await operator.communicate()
+    assert operator.returncode in {0, 3, -signal.SIGKILL}, err.decode()
+    return operator.returncode or 0, orjson.loads(out) if out.strip() else {}
 
 
 async def _all_resolved(trial: Trial) -> bool:
@@ -183,7 +186,7 @@ async def _rows(trial: Trial, query: Any) -> list[Any]:
 
 
 async def _deliveries(trial: Trial) -> int:
-    """Records of the topic whose jobs were parked at first: the originals, and what operators sent."""
+    """How many records are on the topic: the originals, and those that operators sent."""
     return len(
         await records_of(trial.settings.kafka, [trial.client.topics.job_topic(CSV_PER_YEAR)])
     )

@@ -1,4 +1,4 @@
-"""What the places that files come from can do: redirect, stall, break off, refuse; each fails its own job only."""
+"""Sources of files that redirect, stall, break off or refuse: each fails its own job only."""
 
 import asyncio
 import gzip
@@ -48,7 +48,7 @@ def spools(tmp_path: Path) -> Path:
 
 
 def store_for(host: HttpSource, root: Path, timeout: float = 20.0) -> FileStore:
-    """A store that may read from this host, although it is at a private address."""
+    """A store that may read from this host, although the host has a private address."""
     return local_store(root, HttpsHosts((), private=(host.host,), timeout=timeout), timeout)
 
 
@@ -113,7 +113,7 @@ async def test_a_host_with_anothers_certificate_is_not_read(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"),
+    ("code", "error_type"),
     [
         (204, UrlRefused),
         (401, UrlRefused),
@@ -126,12 +126,12 @@ async def test_a_host_with_anothers_certificate_is_not_read(
     ],
 )
 async def test_an_https_hosts_answer_never_stops_the_service(
-    code: int, kind: type[UploadError], host: HttpSource, tmp_path: Path, spools: Path
+    code: int, error_type: type[UploadError], host: HttpSource, tmp_path: Path, spools: Path
 ) -> None:
     error = await error_of(
         claim(host.add("/a.csv", web.status(code))), store_for(host, tmp_path), spools
     )
-    assert isinstance(error, kind)
+    assert isinstance(error, error_type)
 
 
 async def test_a_source_without_end_is_left_at_the_stated_size(
@@ -195,15 +195,16 @@ async def test_a_cancelled_fetch_leaves_no_spool(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(403, StoreRefuses), (401, StoreRefuses), (404, FileGone), (400, StoreAway)]
+    ("code", "error_type"),
+    [(403, StoreRefuses), (401, StoreRefuses), (404, FileGone), (400, StoreAway)],
 )
 async def test_an_object_stores_answer_is_told_by_its_kind(
-    code: int, kind: type[UploadError], tmp_path: Path, spools: Path
+    code: int, error_type: type[UploadError], tmp_path: Path, spools: Path
 ) -> None:
     with web.http_source() as endpoint:
         endpoint.add("/uploads/a.csv", web.status(code))
         store = FileStore.of(s3_settings(endpoint.base, "s3://uploads"))
-        assert isinstance(await error_of(claim("s3://uploads/a.csv"), store, spools), kind)
+        assert isinstance(await error_of(claim("s3://uploads/a.csv"), store, spools), error_type)
 
 
 @pytest.mark.parametrize(

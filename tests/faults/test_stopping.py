@@ -1,4 +1,4 @@
-"""A worker that is told to stop, and a job that takes longer than the group's patience."""
+"""A worker that is told to stop, and a job that takes longer than the poll interval."""
 
 import asyncio
 import signal
@@ -19,13 +19,13 @@ from tests.support.worker import running
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 MARGIN = 2.0
 SHORT, LONG = 2.0, 15.0
-"""Seconds of grace: less than the slow job below needs, and more."""
+"""Seconds of grace: shorter and longer than the slow job below."""
 
 SLOW = 6.0
 
 
 async def slow_down(trial: Trial, seconds: float) -> None:
-    """Let every write of entries take that long, in the server."""
+    """Let the server take that long for every write of entries."""
     await trial.university.execute(f"""
         CREATE OR REPLACE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$;
@@ -40,8 +40,11 @@ async def hurry(trial: Trial) -> None:
 
 async def in_copy(trial: Trial) -> bool:
     """Whether a job is in the middle of its COPY."""
-    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-    return bool(await trial.scalar(text(query)))
+    query = text("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event = 'PgSleep' AND datname = current_database()
+    """)
+    return bool(await trial.scalar(query))
 
 
 @pytest.mark.fault("F14")
@@ -71,12 +74,12 @@ async def test_sigterm_in_mid_job_is_bounded_and_loses_nothing(
                 own_kafka.pause()
             elif broker == "down":
                 own_kafka.kill()
-            told = time.monotonic()
+            signalled = time.monotonic()
             worker.send(signal.SIGTERM)
             await until(
                 lambda: worker.exit_code is not None, within=grace + 10, what="the worker has ended"
             )
-            seconds = time.monotonic() - told
+            seconds = time.monotonic() - signalled
             assert seconds < grace + MARGIN, f"{seconds:.1f} s\n{trial.tail()}"
         ended = await trial.ended()
         if broker == "frozen":

@@ -1,4 +1,4 @@
-"""The one transaction: jobs at once, in opposite order, cancelled anywhere, and cut off in the very COMMIT."""
+"""The one transaction: jobs at once, in opposite order, cancelled anywhere, cut off in COMMIT."""
 
 import asyncio
 import time
@@ -34,7 +34,8 @@ Scale = Callable[[int, int], int]
 
 _IDLE = text("""
     SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+      AND pid <> pg_backend_pid()
 """)
 _IN_TRANSACTION = text("""
     SELECT count(*) FROM pg_stat_activity
@@ -51,7 +52,7 @@ def engine(database: str, tmp_path: Path) -> AsyncEngine:
 
 @pytest.fixture
 async def load(engine: AsyncEngine, tmp_path: Path) -> Any:
-    """A load on a university of its own, and the jobs that run it."""
+    """A load, the jobs that run it, and its own university."""
     university = await University.seed(engine)
     jobs = Jobs(engine, tmp_path)
     yield Load(university, jobs, seed=1), jobs, university
@@ -62,13 +63,14 @@ async def load(engine: AsyncEngine, tmp_path: Path) -> Any:
 async def test_jobs_at_once_on_one_scope_never_mix_and_the_newest_wins(
     load: Any, measured: Measured, scale: Scale
 ) -> None:
-    drawn, jobs, university = load
+    generator, jobs, university = load
     for _ in range(scale(60, 2000)):
-        kind, type_id = drawn.random.choice(REPLACING), 60
+        provider_type, type_id = generator.random.choice(REPLACING), 60
         several = [
-            drawn.upload(kind, type_id=type_id, rows=6) for _ in range(drawn.random.randint(2, 4))
+            generator.upload(provider_type, type_id=type_id, rows=6)
+            for _ in range(generator.random.randint(2, 4))
         ]
-        drawn.random.shuffle(several)
+        generator.random.shuffle(several)
         events = await jobs.run_at_once(*((one.provider_type, one.message) for one in several))
         outcomes = {event["job_id"]: Outcome(event["outcome"]) for event in events}
         assert outcomes[max(outcomes)].changes_rows
@@ -99,15 +101,17 @@ def _check_scopes(measured: Measured, applied: list[Upload], scopes: Any) -> Non
 async def test_jobs_over_the_same_scopes_in_opposite_order_never_deadlock(
     load: Any, engine: AsyncEngine, measured: Measured, scale: Scale
 ) -> None:
-    drawn, jobs, _ = load
+    generator, jobs, _ = load
     for _ in range(scale(40, 1250)):
         orders = [
             list(UNITS),
             list(reversed(UNITS)),
-            drawn.random.sample(UNITS, 3),
-            drawn.random.sample(UNITS, 3),
+            generator.random.sample(UNITS, 3),
+            generator.random.sample(UNITS, 3),
         ]
-        several = [drawn.upload(API_PER_YEAR, type_id=60, units=order, rows=3) for order in orders]
+        several = [
+            generator.upload(API_PER_YEAR, type_id=60, units=order, rows=3) for order in orders
+        ]
         await jobs.deliver_at_once(*((one.provider_type, one.message) for one in several))
         measured.round(times=len(several))
     async with engine.connect() as conn:
@@ -118,22 +122,21 @@ async def test_jobs_over_the_same_scopes_in_opposite_order_never_deadlock(
 async def test_a_job_cancelled_at_any_await_leaves_no_connection_behind(
     load: Any, engine: AsyncEngine, measured: Measured, scale: Scale
 ) -> None:
-    drawn, jobs, university = load
-    await _cancelled_at(
-        10**6, jobs, drawn.upload(CSV_PER_YEAR, rows=400)
-    )  # to its end, with no cancel: opens the pool
+    generator, jobs, university = load
+    # a job without a cancel opens the pool
+    await _cancelled_at(10**6, jobs, generator.upload(CSV_PER_YEAR, rows=400))
     awaits = 1
     furthest = ended = 0
-    rows, next_time = 40, 1500  # so few are read on the event loop, so many in a thread
+    rows, other_rows = 40, 1500  # 40 rows are read on the event loop, 1,500 in a thread
     for _ in range(scale(100, 1000)):
-        upload = drawn.upload(CSV_PER_YEAR, type_id=60, rows=rows)
+        upload = generator.upload(CSV_PER_YEAR, type_id=60, rows=rows)
         cancelled = await _cancelled_at(awaits, jobs, upload)
         awaits, furthest = (awaits + 1 if cancelled else 1), max(awaits, furthest)
         if not cancelled:
-            ended, rows, next_time = ended + 1, next_time, rows
+            ended, rows, other_rows = ended + 1, other_rows, rows
         await until(
             lambda: engine.pool.checkedout() == 0, within=5, what="every connection is back"
-        )  # type: ignore[attr-defined]
+        )
         async with engine.connect() as conn:
             assert await conn.scalar(_IDLE) == 0, (
                 f"idle in transaction after a cancel at await {awaits}"
@@ -152,7 +155,7 @@ async def test_a_job_cancelled_at_any_await_leaves_no_connection_behind(
 
 
 async def _cancelled_at(awaits: int, jobs: Jobs, upload: Upload) -> bool:
-    """Run a job and cancel it when it awaits for the so-manieth time; False where it ended before."""
+    """Run a job and cancel it at its n-th await, `awaits`; return False if it ended before."""
     task: asyncio.Task[Any] = asyncio.create_task(
         _stopping(jobs.deliver(upload.provider_type, upload.message), awaits)
     )
@@ -165,7 +168,7 @@ async def _cancelled_at(awaits: int, jobs: Jobs, upload: Upload) -> bool:
 
 @coroutine
 def _stopping(awaited: Any, at: int) -> Generator[Any, None, Any]:
-    """Drive a coroutine as `await` does, and cancel the task around it at its so-manieth suspension."""
+    """Drive a coroutine as `await` does, and cancel its task at suspension number `at`."""
     task, count, steps = asyncio.current_task(), 0, awaited.__await__()
     assert task is not None
     step: Callable[[], Any] = lambda: next(steps)
@@ -179,7 +182,7 @@ def _stopping(awaited: Any, at: int) -> Generator[Any, None, Any]:
             asyncio.get_running_loop().call_soon(task.cancel)
         try:
             yield waiting_for
-        except BaseException as error:  # noqa: BLE001 - whatever comes in is the coroutine's to handle
+        except BaseException as error:  # noqa: BLE001 - the coroutine handles all of them
             step = lambda error=error: steps.throw(error)
         else:
             step = lambda: next(steps)
@@ -192,14 +195,14 @@ def _stopping(awaited: Any, at: int) -> Generator[Any, None, Any]:
 async def test_a_connection_cut_during_commit_is_decided_by_the_ledger(
     after: bool, open_trial: OpenTrial, measured: Measured, scale: Scale
 ) -> None:
-    alone = {"sweep_interval": 3600}  # so that every COMMIT is the job's
-    async with open_trial(announce=alone) as trial:
+    no_sweep = {"sweep_interval": 3600}  # so that every COMMIT is the job's
+    async with open_trial(announce=no_sweep) as trial:
         address = urlsplit(trial.settings.database.url.get_secret_value())
         async with TcpProxy(address.hostname or "", address.port or 0) as proxy:
-            behind = address._replace(
+            proxied_url = address._replace(
                 netloc=address.netloc.replace(f":{address.port}", f":{proxy.port}")
             ).geturl()
-            database = trial.settings.database.model_copy(update={"url": SecretStr(behind)})
+            database = trial.settings.database.model_copy(update={"url": SecretStr(proxied_url)})
             async with running(trial.settings.model_copy(update={"database": database})):
                 for _ in range(scale(3, 25)):
                     await _cut_in_commit(trial, proxy, after, measured)

@@ -1,4 +1,4 @@
-"""A test's own worker: its database, its topics, its storage root, and the small university."""
+"""Fixtures for a test's own worker: database, topics, storage root and the small university."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,5 +35,5 @@ async def university(database: str) -> AsyncIterator[University]:
 
 @pytest.fixture
 def jobs(university: University, root: Path) -> Jobs:
-    """Writes messages and their files; what runs them is the worker."""
+    """Writes messages and their files; the worker processes them."""
     return Jobs(university.engine, root)

@@ -1,4 +1,4 @@
-"""`uploads dead-letters`, beside a worker on a real broker: as an operator uses it."""
+"""`uploads dead-letters` as an operator uses it, beside a worker on a real broker."""
 
 import asyncio
 import base64
@@ -31,7 +31,7 @@ GARBAGE = b"\xff\xfe\x00 no JSON"
 
 @pytest.fixture(autouse=True)
 def _logs_beside() -> Iterator[None]:
-    """Keep what the worker logs out of what a command in the same process writes."""
+    """Send the worker's log to stderr, away from the output of a command in the same process."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     yield
     structlog.reset_defaults()
@@ -43,19 +43,19 @@ async def uploads(settings: Settings, command: str, *options: str | Path) -> Ran
 
 
 async def as_process(settings: Settings, command: str, *options: str | Path, **more: str) -> Ran:
-    """Run it as a process of its own: beside others, or to be killed."""
+    """Run a command as another process, which can be killed."""
     return await finished("dead-letters", command, *options, **environment(settings), **more)
 
 
 async def executed(settings: Settings, command: str, *options: str | Path) -> Any:
-    """Run a command that has to succeed; its JSON."""
+    """Run a command that must succeed; return its JSON output."""
     ran = await uploads(settings, command, *options, "--execute", "--json", "--by=ann")
     assert ran.exit_code == 0, ran.err + ran.out
     return ran.json
 
 
 def without_file(jobs: Jobs, *units: str, **fields: Any) -> tuple[bytes, Path]:
-    """A message whose file is away, and where it will come back to with `bring_back`."""
+    """A message whose file is away, and the path to give to `bring_back`."""
     message = jobs.message(CSV_PER_YEAR, purchases(*units), **fields)
     path = jobs.root / f"{orjson.loads(message)['job_id']} - é.csv"
     return message, path.rename(path.with_suffix(".away"))
@@ -73,7 +73,7 @@ async def sql(university: University, query: str, **values: Any) -> list[Any]:
 
 
 async def let_pass(university: University, time: timedelta) -> None:
-    """Make everything that much older."""
+    """Make all dead letters and jobs older by `time`."""
     await sql(
         university,
         "UPDATE dead_letters SET state_at = state_at - CAST(:time AS interval)",
@@ -111,7 +111,7 @@ async def park(
     topic: ProviderType = CSV_PER_YEAR,
     **more: Any,
 ) -> str:
-    """Send a message that is poison; the id of the letter that it becomes."""
+    """Send poison; return the id of the dead letter that it becomes."""
     before = len(await states(university))
     await kafka.send(topic, value, **{"key": b"k", **more})
     await parked(university, before + 1)
@@ -120,7 +120,10 @@ async def park(
 
 
 async def parked(university: University, count: int) -> None:
-    """Wait until there are so many letters: the record is on its topic before its row is seen."""
+    """Wait until there are `count` letters.
+
+    The record is on the dead-letter topic before its row is committed.
+    """
 
     async def are_there() -> bool:
         return len(await states(university)) >= count
@@ -215,7 +218,7 @@ async def test_a_tombstone_and_undecodable_bytes_are_replayed_byte_for_byte(
 
 
 def produce_nothing(settings: Settings, topic: str, headers: list[Any]) -> None:
-    """Send a record with neither key nor value, which aiokafka would not."""
+    """Send a record without key and value; aiokafka refuses to do this."""
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
     producer.produce(topic, None, None, headers=headers)
     assert producer.flush(30) == 0
@@ -405,7 +408,7 @@ async def test_show_tells_everything_but_the_value_unless_asked(
         )
         as_json = (await uploads(settings, "show", letter, "--json", "--value")).json
     assert without.exit_code == 0, without.err
-    for said in (
+    for part in (
         "file_gone",
         "key: b'\\x00'",
         "trace",
@@ -416,7 +419,7 @@ async def test_show_tells_everything_but_the_value_unless_asked(
         "replay",
         "sent",
     ):
-        assert said in without.out
+        assert part in without.out
     assert "submitted_by" not in without.out
     assert '"submitted_by": 77' in with_.out
     assert base64.b64decode(as_json["value"]) == message

@@ -1,4 +1,4 @@
-"""`uploads demo` as a person runs it: once, with everything that came of it kept."""
+"""`uploads demo` as a person runs it: it runs once, and the tests look at its results."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ STARTED = "Ctrl-C ends it"
 
 @dataclass(frozen=True)
 class Run:
-    """What `uploads demo --json --keep` printed, what its own example came to, and how it ended."""
+    """What `uploads demo --json --keep` printed, and how its example command and it ended."""
 
     stdout: bytes
     stderr: str
@@ -35,21 +35,21 @@ class Run:
         return story
 
     def step(self, title: str) -> dict[str, Any]:
-        (found,) = (step for step in self.story["steps"] if step["title"] == title)
-        return dict(found)
+        (step,) = (one for one in self.story["steps"] if one["title"] == title)
+        return dict(step)
 
     def counts(self, title: str) -> tuple[dict[str, int], dict[str, int]]:
         """The entries by source before and after a step."""
         lines = self.step(title)["sources"]
-        return tuple({line["source"]: line[when] for line in lines} for when in ("before", "after"))  # type: ignore[return-value]
+        before = {line["source"]: line["before"] for line in lines}
+        return before, {line["source"]: line["after"] for line in lines}
 
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     with tempfile.TemporaryDirectory(prefix="a place with spaces ") as name:
-        Path(name).chmod(
-            0o711
-        )  # PostgreSQL does not run as root, and whom it runs as must get through
+        # PostgreSQL does not run as root: its user must be able to enter this directory
+        Path(name).chmod(0o711)
         place, out, err = Path(name) / "tmp", Path(name) / "out", Path(name) / "err"
         place.mkdir(mode=0o711)
         with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -71,7 +71,7 @@ def run() -> Iterator[Run]:
 
 
 def _start(place: Path, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
-    # settings of another installation, which the demo must not heed
+    # settings of another installation, which the demo must ignore
     elsewhere = {
         "UPLOADS_DATABASE__URL": "postgresql://nobody@192.0.2.1/",
         "UPLOADS_KAFKA__TOPIC_PREFIX": "elsewhere",
@@ -86,11 +86,11 @@ def _start(place: Path, stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
     )
 
 
-def _run_example(invitation: str) -> subprocess.CompletedProcess[str]:
-    """Do what the demo says one may do: set the variables, and submit its example file."""
+def _run_example(output: str) -> subprocess.CompletedProcess[str]:
+    """Run the commands that the demo prints: set the variables, and submit its example file."""
     lines = [
         line
-        for line in invitation.splitlines()
+        for line in output.splitlines()
         if line.startswith("export UPLOADS_") or " submit " in line
     ]
     script = "\n".join(lines[:4]) + " --json"

@@ -1,4 +1,4 @@
-"""TLS and logins, against a broker and a server that demand them."""
+"""TLS and logins, with a broker and a database server that require them."""
 
 import subprocess
 from collections.abc import Iterator
@@ -29,22 +29,22 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 
 @dataclass(frozen=True)
 class SecureKafka:
-    """A broker with a port for each way in, and the authority whose certificate it shows."""
+    """A broker with a port for each security protocol, and its self-signed certificate."""
 
     ports: dict[str, int]
     certificate: Path
 
     def settings(self, protocol: str, **more: Any) -> dict[str, Any]:
-        """The Kafka settings of a client that comes in by `protocol`."""
-        said: dict[str, Any] = {
+        """The Kafka settings of a client that connects by `protocol`."""
+        settings: dict[str, Any] = {
             "bootstrap_servers": f"127.0.0.1:{self.ports[protocol]}",
             "security_protocol": protocol,
         }
         if protocol.startswith("SASL"):
-            said |= {"sasl_username": USER, "sasl_password": PASSWORD}
+            settings |= {"sasl_username": USER, "sasl_password": PASSWORD}
         if protocol.endswith("SSL"):
-            said |= {"ssl_cafile": str(self.certificate)}
-        return said | more
+            settings |= {"ssl_cafile": str(self.certificate)}
+        return settings | more
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def _broker(keystore: Path) -> Iterator[dict[str, int]]:
         pytest.skip(f"{NEEDS_REAL_KAFKA}: {error}")
 
 
-WAYS_IN = [
+CONNECTIONS = [
     ("SSL", {}),
     ("SASL_PLAINTEXT", {"sasl_mechanism": "PLAIN"}),
     ("SASL_PLAINTEXT", {"sasl_mechanism": "SCRAM-SHA-512"}),
@@ -98,7 +98,7 @@ WAYS_IN = [
 
 @pytest.mark.parametrize(
     ("protocol", "more"),
-    WAYS_IN,
+    CONNECTIONS,
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )
 async def test_a_worker_does_a_job_over_a_secured_connection(
@@ -158,8 +158,8 @@ def secure_postgres() -> Iterator[EmbeddedPostgres]:
 
 
 def certify(subject: str, certificate: Path, key: Path, *more: str) -> None:
-    """Make a key and a certificate that it signed itself."""
-    making = [
+    """Make a key and a self-signed certificate."""
+    command = [
         "openssl",
         "req",
         "-x509",
@@ -172,7 +172,7 @@ def certify(subject: str, certificate: Path, key: Path, *more: str) -> None:
         subject,
         *more,
     ]
-    subprocess.run([*making, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
 
 
 async def test_the_database_is_reached_over_tls_and_its_certificate_is_checked(

@@ -268,7 +268,7 @@ async def test_watching_one_job_as_json(
 async def watching(
     settings: Settings, *options: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
-    """`uploads watch` as a process, and the lines that it has written so far."""
+    """Run `uploads watch`; yield its process, and the list of lines that it has written so far."""
     watch = await start("watch", *options, **environment(settings))
     lines: list[str] = []
     reading = asyncio.create_task(_read(watch.stdout, lines))

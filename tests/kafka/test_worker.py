@@ -23,13 +23,11 @@ from tests.support.worker import CSV_PER_YEAR, client, process, running
 async def test_a_job_of_every_topic_ends_in_an_event_and_in_rows(
     provider_type: ProviderType, settings: Settings, university: University, jobs: Jobs
 ) -> None:
-    unit_specific = "unit-specific" in provider_type.value
-    module = university.module(PHYSICS)
-    message = (
-        jobs.message(provider_type, purchases(None, None), carbon_report_module_id=module)
-        if unit_specific
-        else jobs.message(provider_type, purchases(PHYSICS, PHYSICS))
-    )
+    if "unit-specific" in provider_type.value:
+        module = university.module(PHYSICS)
+        message = jobs.message(provider_type, purchases(None, None), carbon_report_module_id=module)
+    else:
+        message = jobs.message(provider_type, purchases(PHYSICS, PHYSICS))
     async with client(settings) as kafka, running(settings):
         await kafka.send(provider_type, message)
         event = await kafka.event(1)
@@ -87,7 +85,10 @@ async def test_a_message_delivered_twice_is_answered_with_the_same_bytes_and_don
 POISON = {
     "not_json": b"{",
     "schema": b'{"job_id": 901, "year": 2025}',
-    "unknown_type": b'{"job_id":902,"year":2025,"data_entry_type":"biscuits","file":{"url":"file:///x","size":1,"sha256":"%s"}}'
+    "unknown_type": b"""{
+        "job_id": 902, "year": 2025, "data_entry_type": "biscuits",
+        "file": {"url": "file:///x", "size": 1, "sha256": "%s"}
+    }"""
     % (b"0" * 64),
     "tombstone": None,
 }
@@ -159,11 +160,11 @@ async def test_progress_is_told_while_a_long_job_works(
     async with client(settings) as kafka, running(often):
         await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, rows))
         await kafka.event(1)
-        told = [orjson.loads(record.value) for record in kafka.of_topic(kafka.topics.progress)]
-    done = [event["rows_done"] for event in told if event["stage"] == "inserting"]
+        events = [orjson.loads(record.value) for record in kafka.of_topic(kafka.topics.progress)]
+    done = [event["rows_done"] for event in events if event["stage"] == "inserting"]
     assert done == sorted(done)
     assert any(0 < count < 40_000 for count in done)
-    assert all(event["bytes_done"] <= event["bytes_total"] for event in told)
+    assert all(event["bytes_done"] <= event["bytes_total"] for event in events)
 
 
 async def test_a_worker_killed_between_commit_and_offset_loses_and_doubles_nothing(
