@@ -60,7 +60,7 @@ class UploadJob(BaseModel):
 
     schema_version: Literal[1] = 1
     job_id: JobId = Field(
-        description="Drawn from the sequence `upload_job_id_seq` when the upload is accepted."
+        description="A number of the sequence `upload_job_id_seq`, drawn when the upload is accepted."
     )
     year: Annotated[int, Field(strict=True, ge=1900, le=2200, examples=[2025])]
     data_entry_type: Annotated[int, Field(strict=True)] | str = Field(
@@ -71,7 +71,11 @@ class UploadJob(BaseModel):
         description="`skip` invalid rows, or `reject` the whole job for one of them.",
     )
     based_on: JobId | None = Field(
-        None, description="Apply only if no job above this one has replaced any of the same scope."
+        None,
+        description=(
+            "Change nothing if a job with an id above this one has already replaced rows of the "
+            "same scope; the job then ends `superseded`."
+        ),
     )
     submitted_by: DatabaseId | None = Field(None, description="The user's id.")
     submitted_at: datetime | None = None
