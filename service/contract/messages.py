@@ -60,7 +60,7 @@ class UploadJob(BaseModel):
 
     schema_version: Literal[1] = 1
     job_id: JobId = Field(
-        description="A number of the sequence `upload_job_id_seq`, drawn when the upload is accepted."
+        description="Drawn from the sequence `upload_job_id_seq` when the upload is accepted."
     )
     year: Annotated[int, Field(strict=True, ge=1900, le=2200, examples=[2025])]
     data_entry_type: Annotated[int, Field(strict=True)] | str = Field(
