@@ -1,7 +1,10 @@
-"""Rows of `factors`: replaced whole by type and year, with ids that stay.
+"""Rows of `factors`: a job replaces all factors of one type and year.
 
-Other tables point at a factor's id, so a factor whose identity is in the old set and in the new one is
-updated in place. In matching, an absent part of an identity and a JSON null are equal.
+Other tables point at the id of a factor. A factor whose identity is in the old set and in the new
+set therefore keeps its row and its id, and is updated in place. When identities are compared, a
+part that is absent is equal to a part that is JSON null.
+
+`replace_factors` follows this rule and writes; `compare_factors` follows it and only reads.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -27,13 +30,16 @@ _TAKE_HEAD = text("""
 
 _HEAD = text("SELECT job_id FROM factor_heads WHERE data_entry_type_id = :type_id AND year = :year")
 
-# Of several old rows that differ in nulls alone, the one written as we write it keeps its id, else the oldest.
+# Several old rows may have the same identity and differ only in nulls. The one that is written as
+# we write it keeps its id; if there is none, the oldest one does.
 _MATCH = text("""
     UPDATE incoming_factors AS incoming SET factor_id = old.id
     FROM (
-        SELECT DISTINCT ON (jsonb_strip_nulls(classification)) id, jsonb_strip_nulls(classification) AS identity
+        SELECT DISTINCT ON (jsonb_strip_nulls(classification))
+               id, jsonb_strip_nulls(classification) AS identity
         FROM factors WHERE data_entry_type_id = :type_id AND year = :year
-        ORDER BY jsonb_strip_nulls(classification), classification = jsonb_strip_nulls(classification) DESC, id
+        ORDER BY jsonb_strip_nulls(classification),
+                 classification = jsonb_strip_nulls(classification) DESC, id
     ) AS old
     WHERE old.identity = incoming.classification
 """)
@@ -41,29 +47,61 @@ _MATCH = text("""
 _DELETE = text("""
     DELETE FROM factors
     WHERE data_entry_type_id = :type_id AND year = :year
-      AND NOT EXISTS (SELECT FROM incoming_factors AS incoming WHERE incoming.factor_id = factors.id)
+      AND NOT EXISTS (
+          SELECT FROM incoming_factors AS incoming WHERE incoming.factor_id = factors.id
+      )
       AND jsonb_strip_nulls(classification) <> ALL(CAST(CAST(:kept AS text[]) AS jsonb[]))
 """)
 
 _UPDATE = text("""
     UPDATE factors
-    SET classification = incoming.classification, "values" = incoming."values", last_seen_job_id = :job_id
+    SET classification = incoming.classification, "values" = incoming."values",
+        last_seen_job_id = :job_id
     FROM incoming_factors AS incoming WHERE incoming.factor_id = factors.id
 """)
 
 _INSERT = text("""
     INSERT INTO factors (data_entry_type_id, year, classification, "values", last_seen_job_id)
-    SELECT :type_id, :year, classification, "values", :job_id FROM incoming_factors WHERE factor_id IS NULL
+    SELECT :type_id, :year, classification, "values", :job_id
+    FROM incoming_factors WHERE factor_id IS NULL
 """)
 
 _COUNT = text("SELECT count(*) FROM factors WHERE data_entry_type_id = :type_id AND year = :year")
 
+# Of the old rows of one identity, a job updates one. It deletes the others, unless the identity is
+# one to keep.
+_COMPARE = text("""
+    WITH old AS (
+        SELECT jsonb_strip_nulls(classification) AS identity, count(*) AS rows
+        FROM factors WHERE data_entry_type_id = :type_id AND year = :year GROUP BY 1
+    ),
+    incoming AS (
+        SELECT DISTINCT CAST(value AS jsonb) AS identity
+        FROM unnest(CAST(:incoming AS text[])) AS value
+    ),
+    kept AS (
+        SELECT DISTINCT CAST(value AS jsonb) AS identity
+        FROM unnest(CAST(:kept AS text[])) AS value
+    )
+    SELECT coalesce(sum(old.rows), 0) AS total,
+           count(incoming.identity) AS updated,
+           coalesce(sum(old.rows) FILTER (WHERE kept.identity IS NOT NULL), 0) AS kept
+    FROM old
+    LEFT JOIN incoming ON incoming.identity = old.identity
+    LEFT JOIN kept ON kept.identity = old.identity
+""")
+
 
 async def stage_factors(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
-    """Put the file's factors, lines of COPY text of classification and values, beside the real ones; their number."""
+    """Write an upload's factors to the temporary table `incoming_factors`; their number.
+
+    A line is COPY text with two cells, the classification and the values, both as JSON. The real
+    factors are not touched, and no lock is taken.
+    """
     await conn.execute(_STAGE)
     staged = await copy_lines(conn, "incoming_factors", ("classification", "values"), lines)
-    # a temporary table has no statistics until it is told to: without them the match is a nested loop
+    # Autovacuum never analyses a temporary table. Without statistics, the planner would choose a
+    # nested loop for the match.
     await conn.execute(text("ANALYZE incoming_factors"))
     return staged
 
@@ -71,8 +109,16 @@ async def stage_factors(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> i
 async def take_factor_head(
     conn: AsyncConnection, type_id: int, year: int, *, job_id: int, fence: int
 ) -> int | None:
-    """Lock, fence and write the head of (type, year); the newer job's id where there is one, else None."""
+    """Lock the type and year, and make this job their head; None if that was allowed.
+
+    Waits for other jobs on the same type and year to end. If the head is above the `fence`, it is
+    left as it is and its job id is returned: the caller must change nothing.
+    """
     scope = {"type_id": type_id, "year": year}
+
+    # The lock is the row of the head, from here to the end of the transaction. This is a statement
+    # of its own: one that has waited for a lock still reads the snapshot from before the wait, so
+    # joined with the match it would miss the factors that the other job has just committed.
     if await conn.scalar(_TAKE_HEAD, scope | {"job_id": job_id, "fence": fence}) is not None:
         return None
     newer: int = await conn.scalar(_HEAD, scope)
@@ -82,14 +128,40 @@ async def take_factor_head(
 async def replace_factors(
     conn: AsyncConnection, type_id: int, year: int, *, job_id: int, kept: Collection[str]
 ) -> FactorCounts:
-    """Make the scope hold exactly the staged factors; the head must have been taken before.
+    """Make the type and year hold exactly the staged factors, and the `kept` ones; what changed.
 
-    `kept` are identities (JSON) whose old row stays although the file has no valid row for them.
+    `kept` are identities (JSON) whose old rows stay although the upload has no valid row for them.
     """
+    # No lock is taken here. `take_factor_head` must have been called before: it keeps every other
+    # job away from these factors until the transaction ends.
     scope = {"type_id": type_id, "year": year}
+
+    # The match comes first: it notes the id of each old row that stays, which the others read.
     await conn.execute(_MATCH, scope)
     deleted = await conn.execute(_DELETE, scope | {"kept": list(kept)})
     updated = await conn.execute(_UPDATE, {"job_id": job_id})
     inserted = await conn.execute(_INSERT, scope | {"job_id": job_id})
     remaining: int = await conn.scalar(_COUNT, scope)
     return FactorCounts(inserted.rowcount, updated.rowcount, deleted.rowcount, remaining)
+
+
+async def compare_factors(
+    conn: AsyncConnection,
+    type_id: int,
+    year: int,
+    *,
+    incoming: Collection[str],
+    kept: Collection[str],
+) -> FactorCounts:
+    """What `replace_factors` would count, in one query that reads only.
+
+    `incoming` are the identities (JSON) of the upload's valid rows, each of them once. `kept` are
+    as in `replace_factors`.
+    """
+    given = {"type_id": type_id, "year": year, "incoming": list(incoming), "kept": list(kept)}
+    old = (await conn.execute(_COMPARE, given)).one()
+
+    inserted = len(incoming) - old.updated
+    deleted = int(old.total - old.updated - old.kept)
+    remaining = int(old.total) - deleted + inserted
+    return FactorCounts(inserted, old.updated, deleted, remaining)

@@ -1,7 +1,7 @@
-"""The rule itself: who may write a scope, and which of its older rows go.
+"""The central rule of the service: which job may write a scope, and which older rows it deletes.
 
-A scope is (carbon_report_module_id, data_entry_type_id, source); its head says which job's rows are in
-it. Every function takes a connection inside the caller's transaction, and commits nothing.
+A scope is (carbon_report_module_id, data_entry_type_id, source). The head of a scope is the job
+whose rows are in it. Every function works inside the caller's transaction and commits nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,7 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.provider_types import DataEntrySource
 
-# Inserting in order is what keeps two jobs over the same scopes from a deadlock.
+# One statement does three things: it locks the heads, turns away a job that is too old (the WHERE),
+# and writes this job as the new head. It returns a row for each head that it wrote.
+# ORDER BY: two jobs over the same scopes lock the heads in the same order, so one of them waits
+# for the other. In any other order they could wait for each other, a deadlock.
 _WRITE_HEADS = text("""
     INSERT INTO scope_heads (carbon_report_module_id, data_entry_type_id, source, job_id)
     SELECT module_id, :type_id, :source, :job_id
@@ -21,7 +24,7 @@ _WRITE_HEADS = text("""
     RETURNING carbon_report_module_id
 """)
 
-# Some heads may have been written already: the job is not its own successor.
+# Looks for another job's head: the statement before may have written this job into some of them.
 _HIGHEST_HEAD = text("""
     SELECT max(job_id) FROM scope_heads
     WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
@@ -43,30 +46,35 @@ _DELETE = text("""
 
 _COUNT = text("""
     SELECT source, count(*) FROM data_entries
-    WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
+    WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
+      AND data_entry_type_id = :type_id
     GROUP BY source
 """)
 
-# Three ranges of the index, because "any but this one" would visit every row that the job has just written.
+# Three ranges of the index. With `source IS DISTINCT FROM :source`, PostgreSQL would also visit the
+# rows of the job's own source, which are all the rows that the job has just written.
 _COUNT_OTHERS = text("""
     SELECT source, count(*) FROM (
         SELECT source FROM data_entries
-        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
-          AND source < :source
+        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
+          AND data_entry_type_id = :type_id AND source < :source
         UNION ALL
         SELECT source FROM data_entries
-        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
-          AND source > :source
+        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
+          AND data_entry_type_id = :type_id AND source > :source
         UNION ALL
         SELECT source FROM data_entries
-        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[])) AND data_entry_type_id = :type_id
-          AND source IS NULL
+        WHERE carbon_report_module_id = ANY(CAST(:modules AS bigint[]))
+          AND data_entry_type_id = :type_id AND source IS NULL
     ) AS others GROUP BY source
 """)
 
+# An update that changes nothing still locks its row until the transaction ends. ORDER BY, as for
+# the heads: all jobs lock in the same order, so there is no deadlock.
 _LOCK_MEMBERS = text("""
     INSERT INTO member_locks (carbon_report_module_id, data_entry_type_id)
-    SELECT module_id, :type_id FROM unnest(CAST(:modules AS bigint[])) AS module_id ORDER BY module_id
+    SELECT module_id, :type_id FROM unnest(CAST(:modules AS bigint[])) AS module_id
+    ORDER BY module_id
     ON CONFLICT (carbon_report_module_id, data_entry_type_id)
     DO UPDATE SET data_entry_type_id = excluded.data_entry_type_id
 """)
@@ -81,12 +89,15 @@ async def take_scope_heads(
     job_id: int,
     fence: int,
 ) -> int | None:
-    """Lock, fence and write the heads of a job's scopes, in one statement.
+    """Lock the job's scopes and make the job their head; None if that was allowed everywhere.
 
-    Waits for other jobs on the same scopes to end. Returns None where every head is now this job's, else
-    the highest other job id found: the caller must roll back, for some heads may have been written.
-    Never join this statement with the delete or the counts: having waited, those would still read the
-    snapshot from before the other job's commit, and leave its rows in place.
+    Waits for other jobs on the same scopes to end. If the head of any scope is above the `fence`,
+    returns the highest job id among the heads; the caller must then roll back, because some heads
+    may have been written already.
+
+    Never join this statement with the delete or the counts. A statement that has waited for a lock
+    still reads the snapshot from before the wait, so they would not see the rows that the other
+    job has committed meanwhile, and would leave them in place.
     """
     scope = {"modules": list(modules), "type_id": type_id, "source": source.value, "job_id": job_id}
     taken = await conn.execute(_WRITE_HEADS, scope | {"fence": fence})
@@ -99,7 +110,7 @@ async def take_scope_heads(
 async def modules_holding(
     conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource
 ) -> set[int]:
-    """Those of the modules that hold rows of a type and source."""
+    """The ids of those modules that hold rows of this type and source."""
     scope = {"modules": list(modules), "type_id": type_id, "source": source.value}
     return set(await conn.scalars(_HOLDING, scope))
 
@@ -112,9 +123,10 @@ async def delete_by_source(
     *,
     keep_job_id: int,
 ) -> int:
-    """Delete the rows of one source and type that any other job wrote; the number deleted.
+    """Delete the rows of one type and source that any other job wrote; the number of rows deleted.
 
-    Rows with no `created_by_id` count as written by another job.
+    Rows without a `created_by_id` count as written by another job. The caller must have taken the
+    heads of the scopes, which is the lock that keeps other jobs of the same source out.
     """
     scope = {
         "modules": list(modules),
@@ -128,7 +140,7 @@ async def delete_by_source(
 async def count_by_source(
     conn: AsyncConnection, modules: Collection[int], type_id: int
 ) -> Mapping[int | None, int]:
-    """Rows of a type in these modules, for every source that is present; None is unknown origin."""
+    """Count the rows of a type in these modules by source; the key None is unknown origin."""
     counted = await conn.execute(_COUNT, {"modules": list(modules), "type_id": type_id})
     return {row[0]: row[1] for row in counted}
 
@@ -136,7 +148,7 @@ async def count_by_source(
 async def count_other_sources(
     conn: AsyncConnection, modules: Collection[int], type_id: int, source: DataEntrySource
 ) -> Mapping[int | None, int]:
-    """The same without one source, and without visiting its rows."""
+    """Count like `count_by_source`, but leave one source out and do not visit its rows."""
     counted = await conn.execute(
         _COUNT_OTHERS, {"modules": list(modules), "type_id": type_id, "source": source.value}
     )
@@ -144,9 +156,10 @@ async def count_other_sources(
 
 
 async def lock_members(conn: AsyncConnection, modules: Collection[int], type_id: int) -> None:
-    """Take one lock for each module and type that the jobs of all sources share, until the transaction ends.
+    """Lock (module, type) for the jobs of all sources, until the transaction ends.
 
-    Row locks, not advisory ones: a job over 2,300 modules would fill the server's lock table.
-    People's typing takes none of them and is never locked out.
+    Take these locks after the heads, never before: the order of all jobs is heads, then members.
+    They are row locks and not advisory locks, because a job over 2,300 modules would fill the
+    server's lock table. Rows that people type take no such lock, so nobody is ever locked out.
     """
     await conn.execute(_LOCK_MEMBERS, {"modules": list(modules), "type_id": type_id})

@@ -1,4 +1,20 @@
-"""The way of one job, top to bottom: begin, prepare, apply, announce; and, beside its offset, remember."""
+"""The way of one job, from its message to its completion event. Read this module first.
+
+`JobProcessor.process` takes a job through four steps. Each step is one call:
+
+1. begin: count the attempt in the ledger (`transaction.begin_job`). If the job ended before, its
+   stored event is the answer, and step 4 follows at once.
+2. prepare: fetch the file, look up units and modules, open the rows (`prepare.prepare_upload`).
+   Nothing is written to the database.
+3. apply: write the rows and end the job, in one transaction (`transaction.apply_upload`). The
+   completion event is stored in the ledger by the same transaction.
+4. announce: publish the stored event (`outbox.announce_job`).
+
+The caller, `handlers.dispatch`, then commits the record's offset and calls `mark_announced`.
+
+A refusal is a normal end: the job ends `rejected` and is announced. Every other error leaves
+`process` as it is raised, and the caller decides what follows: park the record, or try again.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -12,8 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.contract.events import progress_record
 from service.db.ledger import LedgerLine
 from service.domain.errors import Environment, Refusal, TookTooLong, Transient
-from service.domain.model import Job, Outcome, Reason, Result
+from service.domain.model import Job
 from service.jobs.background import background_task
+from service.jobs.effect import refused_result
 from service.jobs.outbox import Publish, announce_job, mark_announced
 from service.jobs.prepare import PrepareDependencies, prepare_upload
 from service.jobs.transaction import EventRoute, apply_upload, begin_job, end_without_change
@@ -23,11 +40,16 @@ from service.rows.upload import Progress, Upload
 log = structlog.get_logger(__name__)
 
 Step = Literal["begin", "fetch", "prepare", "apply", "announce"]
+"""The steps of a job. Step 2 is `fetch` for a job with a file, `prepare` for one with rows."""
 
 
 @dataclass(slots=True)
 class JobContext:
-    """Where a job is on its way; what went wrong is told with the step that it went wrong in."""
+    """How far one attempt at a job has come. `process` fills it in.
+
+    It belongs to the caller, who reads it after an error: a dead letter names the step in which
+    the job failed, its attempts and its modules.
+    """
 
     job_id: int | None = None
     step: Step = "begin"
@@ -37,18 +59,26 @@ class JobContext:
     upload: Upload | None = None
 
     def modules_of(self, job: Job) -> tuple[int, ...] | None:
-        """The modules that the job's rows are for; None where it failed before that was known."""
+        """The ids of the modules that the job's rows are for.
+
+        None if the job failed before all its rows were read, or if its rows are factors.
+        """
         if job.carbon_report_module_id is not None:
             return (job.carbon_report_module_id,)
         if self.upload is None or self.progress.stage != "replacing":
             return None
         checker = self.upload.checker
-        return tuple(sorted(checker.affected)) if isinstance(checker, EntryChecker) else None
+        if not isinstance(checker, EntryChecker):
+            return None
+        return tuple(sorted(checker.affected))
 
 
 @dataclass(frozen=True, slots=True)
 class JobProcessor:
-    """What a job meets on its way; one for a process."""
+    """Processes jobs, any number of them. A worker has one.
+
+    `progress_interval` and `job_timeout` are in seconds.
+    """
 
     engine: AsyncEngine
     dependencies: PrepareDependencies
@@ -59,60 +89,67 @@ class JobProcessor:
     job_timeout: float = 900.0
 
     async def process(self, job: Job, context: JobContext) -> LedgerLine:
-        """Take a job to its end and tell everyone; its final line in the ledger.
+        """Take a job to its end and publish its completion event; its final line in the ledger.
 
-        A job that ended before is answered with its first event. Whatever is raised, the tables are
-        unchanged or the job has ended, and coming back with the same job is safe.
+        A job that ended before is answered with its stored event. After an error, either the
+        tables are unchanged or the job has ended; in both cases it is safe to process the same
+        job again. Raises `JobIdConflict`, `TookTooLong`, and the errors of the steps.
         """
         line = await begin_job(self.engine, job, self.outbox)
         context.attempts, context.first_started_at = line.attempts, line.first_started_at
+
         if line.event is None:
             async with background_task(self._publish_progress_forever(job, context.progress)):
                 line = await self._process_within_limit(job, context)
+
         context.step = "announce"
         await announce_job(self.publish, line)
         return line
 
     async def mark_announced(self, line: LedgerLine) -> None:
-        """Mark the job as announced. Where that fails, the sweeper announces it again."""
+        """Note in the ledger that the job's event is published. Raises nothing.
+
+        If the note cannot be written, the sweeper publishes the same event once more.
+        """
         try:
             await mark_announced(self.engine, line)
-        except Exception as error:  # noqa: BLE001 - the event is out: whatever this is, nothing is lost
+        except Exception as error:  # noqa: BLE001 - the event is out, so no error loses anything
             log.warning("announced_not_marked", job_id=line.job_id, reason=type(error).__name__)
 
     async def _process_within_limit(self, job: Job, context: JobContext) -> LedgerLine:
-        """Bound the job in time; Kafka takes a consumer that is silent for longer to be dead."""
+        """Prepare and apply the job within `job_timeout`. Raises `TookTooLong`.
+
+        Without a limit, a job could outlast Kafka's `max.poll.interval.ms`: Kafka would then take
+        this worker for dead and give the record to another one.
+        """
         try:
-            async with asyncio.timeout(self.job_timeout) as bound:
+            async with asyncio.timeout(self.job_timeout) as limit:
                 return await self._prepare_and_apply(job, context)
         except TimeoutError:
-            if bound.expired():
-                raise TookTooLong("limit", seconds=self.job_timeout) from None
-            raise
+            # The job itself may raise a TimeoutError too, for example of a connection.
+            if not limit.expired():
+                raise
+            raise TookTooLong("limit", seconds=self.job_timeout) from None
 
     async def _prepare_and_apply(self, job: Job, context: JobContext) -> LedgerLine:
         context.step = "fetch" if job.file else "prepare"
         try:
             async with prepare_upload(job, self.dependencies, context.progress) as upload:
                 context.step, context.upload = "apply", upload
-                return await apply_upload(
-                    self.engine, job, upload, self.dependencies.store, self.outbox
-                )
+                store = self.dependencies.store
+                return await apply_upload(self.engine, job, upload, store, self.outbox)
         except Refusal as refusal:
             context.step = "apply"
-            refused = Result(
-                Outcome.REJECTED, reason=Reason.of(refusal.code, refusal.case, **refusal.values)
-            )
-            return await end_without_change(self.engine, job, refused, self.outbox)
+            return await end_without_change(self.engine, job, refused_result(refusal), self.outbox)
 
     async def _publish_progress_forever(self, job: Job, progress: Progress) -> None:
-        """Publish progress now and then, for ever."""
+        """Publish how far the job has come, every `progress_interval` seconds, until cancelled."""
         while True:
             await asyncio.sleep(self.progress_interval)
-            # nothing depends on progress: without a broker the job goes on, and its end waits for one
+            record = progress_record(
+                job, progress, topic=self.progress_topic, source=self.outbox.source
+            )
+            # Nothing depends on progress. Without a broker the job goes on all the same; its
+            # completion event is what waits for the broker.
             with suppress(Transient, Environment):
-                await self.publish(
-                    progress_record(
-                        job, progress, topic=self.progress_topic, source=self.outbox.source
-                    )
-                )
+                await self.publish(record)

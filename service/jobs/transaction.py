@@ -1,12 +1,25 @@
-"""The one transaction that is a job's whole effect.
+"""The one transaction of a job: everything that the job changes, it changes here and at once.
 
-claim · insert the new rows · take the heads · delete the older rows · count · close · commit.
-The new rows go in first, so readers never see a gap and the scope is locked for the delete alone. A job that
-may change nothing is rolled back whole, and its end is a small transaction of its own. This module owns the
-transactions: nothing that it calls commits.
+The steps of `apply_upload`, in their order:
+
+1. lock the job's line in the ledger, so that a second delivery of the same job waits here;
+2. insert the new rows with one COPY, while the file is still being read;
+3. write the heads, which locks the scope and turns away a job that is older than the head;
+4. delete the older rows of the scope;
+5. count what is there now, by source;
+6. close the line with the outcome and the completion event, and settle dead letters;
+7. commit.
+
+A job that may change nothing (rejected, superseded) is rolled back as a whole. Its end is then
+written by a small transaction of its own, `end_without_change`.
+
+Lock order: the job's line, the heads by module id, the member locks by module id. Every job takes
+its locks in this order, so two jobs never wait for each other in a circle.
+
+What a job changes (its scope, the counts, the result) is decided in `effect`. The transactions
+begin and end here: no function that is called from here commits.
 """
 
-from collections.abc import Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,31 +28,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import crash
 from service.contract.events import COMPLETED, UploadCompleted, completion_id, to_record
-from service.db import dead_letters, entries, factors, ledger, modules, scopes
+from service.db import dead_letters, entries, factors, ledger, scopes
 from service.db.engine import autocommit
 from service.db.ledger import LedgerLine
-from service.domain.catalogue import EntryType, entry_type
+from service.domain.catalogue import entry_type
 from service.domain.errors import MemberTaken
-from service.domain.model import Job, Outcome, Record, ReplaceScope, Result, SourceCounts
+from service.domain.model import Job, Record, Result
 from service.domain.provider_types import WriteMode
 from service.files.store import FileStore
+from service.jobs import effect
 from service.jobs.prepare import save_rejects
-from service.rows.checker import EntryChecker
-from service.rows.upload import Tally, Upload
+from service.rows.upload import Upload
 
 
 @dataclass(frozen=True, slots=True)
 class EventRoute:
-    """Where completion events go, and who they say they come from."""
+    """The topic of completion events, and the `source` that they name as their sender."""
 
     topic: str
     source: str
 
 
 async def begin_job(engine: AsyncEngine, job: Job, outbox: EventRoute) -> LedgerLine:
-    """Count an attempt at the job, in a transaction of its own so that a rollback forgets none.
+    """Open the job's line in the ledger, or count one more attempt at it. Raises `JobIdConflict`.
 
-    A line with an event is final: the job ended before, and this event answers it. Raises `JobIdConflict`.
+    This is a transaction of its own, so that a rollback of the job never forgets an attempt. If
+    the line has an event, the job ended before: publish this event as the answer, and do no more.
     """
     async with autocommit(engine).connect() as conn:
         line = await ledger.begin_attempt(conn, job, topic=outbox.topic, now=datetime.now(UTC))
@@ -51,10 +65,11 @@ async def begin_job(engine: AsyncEngine, job: Job, outbox: EventRoute) -> Ledger
 async def apply_upload(
     engine: AsyncEngine, job: Job, upload: Upload, store: FileStore, outbox: EventRoute
 ) -> LedgerLine:
-    """Write the upload's rows and end the job, or end it with the tables unchanged; its final line.
+    """Write the upload's rows and end the job, or end it with the tables unchanged.
 
-    Raises `MemberTaken` where the upload must be prepared again, and whatever the database raises; then
-    nothing has happened.
+    Returns the job's final line, or the final line of another delivery that was faster. Raises
+    `MemberTaken` if the upload must be prepared again, and whatever the database or the store
+    raises. After an error, nothing has changed.
     """
     async with engine.connect() as conn, conn.begin() as transaction:
         crash.point("after_begin")
@@ -62,43 +77,137 @@ async def apply_upload(
         if line.event is not None:
             return line
         crash.point("after_claim")
-        result = await _effect(conn, job, upload, store)
+
+        result = await _write_upload(conn, job, upload, store)
+
         if result.outcome.changes_rows:
-            line = await _close(conn, job, line, result, outbox)
+            line = await _close_line(conn, job, line, result, outbox)
             crash.point("before_commit")
         else:
+            # Undoes the COPY, and the heads that were written before a newer one was met.
             await transaction.rollback()
     crash.point("after_commit")
-    return (
-        line
-        if result.outcome.changes_rows
-        else await end_without_change(engine, job, result, outbox)
-    )
+
+    if result.outcome.changes_rows:
+        return line
+    return await end_without_change(engine, job, result, outbox)
 
 
 async def end_without_change(
     engine: AsyncEngine, job: Job, result: Result, outbox: EventRoute
 ) -> LedgerLine:
-    """End a job that changes no row; its final line, or that of a delivery that was faster."""
+    """End a job that changes no row, in a transaction that writes the ledger alone.
+
+    Returns the job's final line, or the final line of another delivery that was faster.
+    """
     async with engine.begin() as conn:
         line = await ledger.lock_line(conn, job, topic=outbox.topic)
-        return line if line.event is not None else await _close(conn, job, line, result, outbox)
+        if line.event is not None:
+            return line
+        return await _close_line(conn, job, line, result, outbox)
 
 
-async def _close(
+async def _write_upload(
+    conn: AsyncConnection, job: Job, upload: Upload, store: FileStore
+) -> Result:
+    """Insert the new rows and replace the older ones; the result says whether to commit."""
+    # The new rows go in before the scope is locked. The COPY lasts as long as reading the file
+    # does, and other jobs on the same scope need not wait for that. Readers go on to see the
+    # older rows until the commit, so nobody ever sees an empty scope.
+    insert = factors.stage_factors if job.is_factors else entries.insert_entries
+    async with aclosing(upload.lines()) as lines:
+        written = await insert(conn, lines)
+    upload.progress.stage = "replacing"
+
+    result = effect.result_of_reading(upload, await save_rejects(job, upload, store))
+    if not result.outcome.changes_rows:
+        return result
+    if written != result.rows_processed:
+        raise RuntimeError(f"{written} rows were written of {result.rows_processed} good ones")
+
+    if job.is_factors:
+        return await _apply_factors(conn, job, upload, result)
+    return await _apply_entries(conn, job, upload, result)
+
+
+async def _apply_entries(conn: AsyncConnection, job: Job, upload: Upload, result: Result) -> Result:
+    """Lock the scope, delete its older rows and count; an append deletes nothing."""
+    type_id = job.data_entry_type_id
+    modules = await effect.find_job_modules(conn, job, upload)
+
+    if job.mode is WriteMode.REPLACE:
+        # A statement of its own, never joined with the delete or the counts. A statement that has
+        # waited for a lock still reads the snapshot from before the wait: joined, the delete would
+        # not see the rows that the other job has just committed, and would leave them in place.
+        newer = await scopes.take_scope_heads(
+            conn, modules.in_scope, type_id, job.source, job_id=job.job_id, fence=job.fence
+        )
+        if newer is not None:
+            return effect.superseded_result(result, newer)
+        crash.point("after_lock")
+
+    unique_column = entry_type(type_id).unique
+    if unique_column is not None:
+        await _check_members(conn, job, upload, unique_column)
+
+    affected = await effect.find_affected_modules(conn, job, modules)
+    deleted = 0
+    if job.mode is WriteMode.REPLACE:
+        deleted = await scopes.delete_by_source(
+            conn, modules.to_empty, type_id, job.source, keep_job_id=job.job_id
+        )
+        crash.point("after_delete")
+
+    counts = await effect.count_after_writing(
+        conn, job, affected, deleted=deleted, inserted=result.rows_processed
+    )
+    return effect.changed_entries_result(result, job, affected, counts)
+
+
+async def _check_members(
+    conn: AsyncConnection, job: Job, upload: Upload, unique_column: str
+) -> None:
+    """Check once more, now under a lock, that no other job has stored the same unique id.
+
+    The rows were checked before the transaction, and without a lock. The heads do not help here:
+    they belong to one source each, and the id must be unique among the rows of all sources.
+    Raises `MemberTaken`; the job is then prepared again, and its rows meet the id that is stored.
+    """
+    checker = effect.entry_checker(upload)
+    await scopes.lock_members(conn, checker.affected, job.data_entry_type_id)
+
+    held = await entries.held_ids(conn, job, checker.affected, unique_column)
+    if any(value in held.get(module_id, ()) for module_id, value in checker.taken):
+        raise MemberTaken
+
+
+async def _apply_factors(conn: AsyncConnection, job: Job, upload: Upload, result: Result) -> Result:
+    """Lock the type and year, then make it hold the factors that the COPY has staged."""
+    type_id, year = job.data_entry_type_id, job.year
+    newer = await factors.take_factor_head(conn, type_id, year, job_id=job.job_id, fence=job.fence)
+    if newer is not None:
+        return effect.superseded_result(result, newer)
+
+    kept = effect.identities_to_keep(upload)
+    counts = await factors.replace_factors(conn, type_id, year, job_id=job.job_id, kept=kept)
+    return replace(result, factors=counts)
+
+
+async def _close_line(
     conn: AsyncConnection, job: Job, line: LedgerLine, result: Result, outbox: EventRoute
 ) -> LedgerLine:
+    """Make the line final and settle the dead letters that this end answers; the final line."""
     now = datetime.now(UTC)
-    event = completion_event(job, line, result, outbox, now)
-    if await ledger.close_line(conn, job, result, event, now=now):
+    event = _completion_event(job, line, result, outbox, now)
+    letters_are_open = await ledger.close_line(conn, job, result, event, now=now)
+    if letters_are_open:
         await dead_letters.settle_letters(conn, job, result)
     return replace(line, outcome=result.outcome, event=event)
 
 
-def completion_event(
+def _completion_event(
     job: Job, line: LedgerLine, result: Result, outbox: EventRoute, now: datetime
 ) -> Record:
-    """The record that tells everyone how the job ended."""
     body = UploadCompleted.of(
         job, result, attempts=line.attempts, started_at=line.first_started_at, finished_at=now
     )
@@ -110,141 +219,4 @@ def completion_event(
         at=now,
         source=outbox.source,
         key=job.key,
-    )
-
-
-async def _effect(conn: AsyncConnection, job: Job, upload: Upload, store: FileStore) -> Result:
-    write = factors.stage_factors if job.is_factors else entries.insert_entries
-    async with aclosing(upload.lines()) as lines:
-        written = await write(conn, lines)
-    upload.progress.stage = "replacing"
-    found = await _found(job, upload, store)
-    if upload.reason is not None:
-        return replace(found, outcome=Outcome.REJECTED, reason=upload.reason)
-    if written != upload.tally.processed:
-        raise RuntimeError(f"{written} rows were written of {upload.tally.processed} good ones")
-    return await (_settle_factors if job.is_factors else _settle_entries)(conn, job, upload, found)
-
-
-async def _found(job: Job, upload: Upload, store: FileStore) -> Result:
-    """What reading the upload has shown, whatever becomes of it."""
-    tally = upload.tally
-    return Result(
-        Outcome.SUPERSEDED,
-        rows_total=tally.total,
-        rows_skipped=tally.skipped,
-        row_errors=tuple(tally.errors),
-        reject_file=await save_rejects(job, upload, store),
-    )
-
-
-async def _settle_entries(conn: AsyncConnection, job: Job, upload: Upload, found: Result) -> Result:
-    kind, type_id = entry_type(job.data_entry_type_id), job.data_entry_type_id
-    checker, inserted = upload.checker, upload.tally.processed
-    if not isinstance(checker, EntryChecker):
-        raise TypeError("entries are checked by an EntryChecker")
-    affected, deleted = checker.affected, 0
-    if job.mode is WriteMode.REPLACE:
-        scope = await modules_in_scope(conn, job, kind, checker)
-        newer = await scopes.take_scope_heads(
-            conn, scope, type_id, job.source, job_id=job.job_id, fence=job.fence
-        )
-        if newer is not None:
-            return replace(found, superseded_by=newer)
-        crash.point("after_lock")
-    if kind.unique is not None:
-        await _check_members(conn, job, kind.unique, checker)
-    if job.mode is WriteMode.REPLACE:
-        emptied = modules_to_empty(scope, upload.tally, checker)
-        if others := emptied - affected:
-            affected = affected | await scopes.modules_holding(conn, others, type_id, job.source)
-        deleted = await scopes.delete_by_source(
-            conn, emptied, type_id, job.source, keep_job_id=job.job_id
-        )
-        crash.point("after_delete")
-    return replace(
-        found,
-        outcome=outcome_of(upload),
-        rows_processed=inserted,
-        sources=source_lines(
-            job, await _counts(conn, job, affected, inserted), deleted=deleted, inserted=inserted
-        ),
-        affected_modules=tuple(sorted(affected)),
-    )
-
-
-async def _counts(
-    conn: AsyncConnection, job: Job, modules: Collection[int], inserted: int
-) -> Mapping[int | None, int]:
-    """The rows that each source now has in these modules. A replace leaves its own source what it inserted."""
-    type_id = job.data_entry_type_id
-    if job.mode is WriteMode.APPEND:
-        return await scopes.count_by_source(conn, modules, type_id)
-    others = await scopes.count_other_sources(conn, modules, type_id, job.source)
-    return {job.source.value: inserted, **others}
-
-
-async def modules_in_scope(
-    conn: AsyncConnection, job: Job, kind: EntryType, checker: EntryChecker
-) -> set[int]:
-    """The modules in which a replace job replaces: those with a valid row, or all of the year."""
-    if job.replace_scope is ReplaceScope.YEAR:
-        return checker.affected | await modules.calculator_modules(
-            conn, job.year, kind.module_type_id
-        )
-    return checker.affected
-
-
-def modules_to_empty(scope: set[int], tally: Tally, checker: EntryChecker) -> set[int]:
-    """Those of the scope whose older rows go: a unit that only bad rows name has not said that it has none."""
-    return scope - (tally.modules_of_bad_rows - checker.affected)
-
-
-async def _check_members(conn: AsyncConnection, job: Job, key: str, checker: EntryChecker) -> None:
-    """Make sure, under a lock that the jobs of all sources share, that no id got in twice meanwhile."""
-    await scopes.lock_members(conn, checker.affected, job.data_entry_type_id)
-    held = await entries.held_ids(conn, job, checker.affected, key)
-    if any(value in held.get(module_id, ()) for module_id, value in checker.taken):
-        raise MemberTaken
-
-
-async def _settle_factors(conn: AsyncConnection, job: Job, upload: Upload, found: Result) -> Result:
-    newer = await factors.take_factor_head(
-        conn, job.data_entry_type_id, job.year, job_id=job.job_id, fence=job.fence
-    )
-    if newer is not None:
-        return replace(found, superseded_by=newer)
-    counts = await factors.replace_factors(
-        conn,
-        job.data_entry_type_id,
-        job.year,
-        job_id=job.job_id,
-        kept=identities_to_keep(upload),
-    )
-    return replace(
-        found, outcome=outcome_of(upload), rows_processed=upload.tally.processed, factors=counts
-    )
-
-
-def identities_to_keep(upload: Upload) -> set[str]:
-    """The identities whose older factors stay: those that only bad rows name."""
-    return upload.tally.identities_of_bad_rows.difference(upload.checker.taken)
-
-
-def outcome_of(upload: Upload) -> Outcome:
-    """How a job ends that changes rows."""
-    return Outcome.PARTIAL if upload.tally.skipped else Outcome.SUCCEEDED
-
-
-def source_lines(
-    job: Job, counts: Mapping[int | None, int], *, deleted: int, inserted: int
-) -> tuple[SourceCounts, ...]:
-    """A line for every source present: the job's own first, unknown origin last."""
-    own = job.source.value
-    others = sorted(
-        (source for source in counts if source != own), key=lambda source: (source is None, source)
-    )
-    return (
-        SourceCounts(own, deleted, inserted, counts[own]),
-        *(SourceCounts(source, 0, 0, counts[source]) for source in others),
     )
