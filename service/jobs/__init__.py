@@ -1,1 +1,1 @@
-"""One job, from its message to its completion event. Read `processor` first."""
+"""What happens to one job, from its message to its completion event. Read `processor` first."""

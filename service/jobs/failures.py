@@ -1,4 +1,8 @@
-"""Which of three things must follow a failure: park the message, wait and try again, or stop and call someone."""
+"""What must follow a failure: park the record, wait and try again, or stop and call someone.
+
+These three are the classes `Poison`, `Transient` and `Environment` of `domain.errors`. An error of
+a library is translated to one of them here, by its SQLSTATE, its errno or its class.
+"""
 
 import errno
 import random
@@ -12,74 +16,91 @@ from service.domain.errors import BadData, DatabaseAway, DatabaseUnfit, DiskFull
 from service.settings import RetrySettings
 
 _BY_SQLSTATE: Final[tuple[tuple[str, type[UploadError]], ...]] = (
-    ("22", BadData),
-    ("23", BadData),
-    ("08", DatabaseAway),
-    ("40001", DatabaseAway),
-    ("40P01", DatabaseAway),
-    ("53100", DatabaseUnfit),
-    ("53", DatabaseAway),
-    ("55P03", DatabaseAway),
-    ("57014", DatabaseAway),
-    ("57P01", DatabaseAway),
-    ("57P02", DatabaseAway),
-    ("57P03", DatabaseAway),
-    ("25P03", DatabaseAway),
-    ("25006", DatabaseUnfit),
-    ("28", DatabaseUnfit),
-    ("3D000", DatabaseUnfit),
-    ("42501", DatabaseUnfit),
-    ("42P01", DatabaseUnfit),
-    ("42703", DatabaseUnfit),
-    ("58", DatabaseUnfit),
+    ("22", BadData),  # a value that does not fit its column
+    ("23", BadData),  # a violated constraint
+    ("08", DatabaseAway),  # the connection broke
+    ("40001", DatabaseAway),  # serialization failure
+    ("40P01", DatabaseAway),  # deadlock: the server chose this transaction as the victim
+    ("53100", DatabaseUnfit),  # the server's disk is full; before "53", or that would win
+    ("53", DatabaseAway),  # too many connections, out of memory
+    ("55P03", DatabaseAway),  # lock_timeout
+    ("57014", DatabaseAway),  # statement_timeout, or somebody cancelled the statement
+    ("57P01", DatabaseAway),  # the server shuts down
+    ("57P02", DatabaseAway),  # the server crashes
+    ("57P03", DatabaseAway),  # the server is starting up
+    ("25P03", DatabaseAway),  # idle_in_transaction_session_timeout
+    ("25006", DatabaseUnfit),  # a read-only server, such as a standby
+    ("28", DatabaseUnfit),  # wrong user or password
+    ("3D000", DatabaseUnfit),  # no such database
+    ("42501", DatabaseUnfit),  # a missing privilege
+    ("42P01", DatabaseUnfit),  # a missing table
+    ("42703", DatabaseUnfit),  # a missing column
+    ("58", DatabaseUnfit),  # an I/O error of the server
 )
-"""The first prefix that fits wins. Codes: PostgreSQL's manual, appendix A."""
+"""SQLSTATE prefixes; the first one that fits wins. Codes: PostgreSQL's manual, appendix A."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.ENFILE}
+_LOCAL_RESOURCE_ERRNOS: Final = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+"""This machine cannot write or open any file; every job would fail in the same way."""
 
 
 def classify_failure(error: BaseException) -> UploadError | None:
-    """What a failure means for its job; None where it is unknown.
+    """Return what a failure means for its job, or None if the error is unknown.
 
-    The result says nothing of the row values that a database's own message may quote.
+    The result never contains a database's own message, because that may quote values of a row.
     """
     if isinstance(error, UploadError):
         return error
     if isinstance(error, DBAPIError):
-        return _database(error)
+        return _classify_sqlalchemy_error(error)
     if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-        return _postgres(error)
+        return _classify_asyncpg_error(error)
     if isinstance(error, PoolTimeout):
         return DatabaseAway("pool_exhausted")
     if isinstance(error, OSError):
-        return _system(error)
+        return _classify_os_error(error)
     return None
 
 
 def retry_delay(tries: int, settings: RetrySettings) -> float:
-    """Seconds to wait after so many failed tries: doubling up to the longest, with full jitter.
+    """Return the seconds to wait after `tries` failed tries in a row.
 
-    Full jitter keeps a hundred waiting workers from coming back at the same moment.
+    The upper bound doubles with every try, up to `longest_pause`; the delay is drawn at random
+    below it (full jitter). Without jitter, a hundred waiting workers would all come back at the
+    same moment.
     """
     longest = min(settings.longest_pause, settings.first_pause * 2 ** min(tries - 1, 30))
     return random.uniform(longest / 10, longest)
 
 
-def _database(error: DBAPIError) -> UploadError | None:
-    original = (
-        error.orig.__cause__ if error.orig is not None and error.orig.__cause__ else error.orig
-    )
+def _classify_sqlalchemy_error(error: DBAPIError) -> UploadError | None:
+    # SQLAlchemy wraps asyncpg's error twice: `orig` is an error of its adapter, whose cause is
+    # asyncpg's own.
+    original: BaseException | None = error.orig
+    if original is not None and original.__cause__ is not None:
+        original = original.__cause__
+
     if isinstance(original, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-        return _postgres(original)
+        return _classify_asyncpg_error(original)
     if error.connection_invalidated or isinstance(original, OSError):
         return DatabaseAway("connection_lost")
     return None
 
 
-def _postgres(error: asyncpg.PostgresError | asyncpg.InterfaceError) -> UploadError | None:
+def _classify_asyncpg_error(
+    error: asyncpg.PostgresError | asyncpg.InterfaceError,
+) -> UploadError | None:
     sqlstate = getattr(error, "sqlstate", None)
     if sqlstate is None:
+        # An InterfaceError comes from asyncpg itself. It has no code, only its text tells.
         return DatabaseAway("connection_lost") if "connection" in str(error) else None
+
     kind = next((kind for prefix, kind in _BY_SQLSTATE if sqlstate.startswith(prefix)), None)
     if kind is None:
         return None
@@ -90,19 +111,22 @@ def _postgres(error: asyncpg.PostgresError | asyncpg.InterfaceError) -> UploadEr
 
 
 def _named_objects(error: BaseException) -> list[str]:
-    """The table, column and constraint that an error names; its message is left out, it may quote a row."""
-    named = (
-        (what, getattr(error, f"{what}_name", None)) for what in ("table", "column", "constraint")
-    )
-    return [f"{what} {name}" for what, name in named if name]
+    """The table, column and constraint that an error names; its message could quote a row."""
+    found = []
+    for object_type in ("table", "column", "constraint"):
+        name = getattr(error, f"{object_type}_name", None)
+        if name:
+            found.append(f"{object_type} {name}")
+    return found
 
 
-def _system(error: OSError) -> UploadError | None:
-    if error.errno in _FULL:
+def _classify_os_error(error: OSError) -> UploadError | None:
+    if error.errno in _LOCAL_RESOURCE_ERRNOS:
         return DiskFull("errno", errno=errno.errorcode.get(error.errno or 0, ""))
-    if isinstance(error, (ConnectionError, TimeoutError)) or error.errno in {
-        errno.EHOSTUNREACH,
-        errno.ENETUNREACH,
-    }:
+    unreachable = error.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}
+    if unreachable or isinstance(error, (ConnectionError, TimeoutError)):
         return DatabaseAway("connection_lost")
-    return DatabaseAway("unknown_host") if type(error).__name__ == "gaierror" else None
+    # A socket.gaierror: the database's host name has no address.
+    if type(error).__name__ == "gaierror":
+        return DatabaseAway("unknown_host")
+    return None

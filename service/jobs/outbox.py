@@ -1,4 +1,8 @@
-"""From the ledger to `uploads.completed`: publish the stored event, then remember that it is out."""
+"""From the ledger to `uploads.completed`: publish a job's stored event, then mark it as announced.
+
+The ledger is the outbox. The event is stored with the job's outcome, in one transaction, so it
+cannot be lost: if a worker dies before it has published the event, the sweeper does so later.
+"""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -12,13 +16,20 @@ from service.db.ledger import LedgerLine
 from service.domain.model import Position, Record
 
 Publish = Callable[[Record], Awaitable[Position]]
-"""Sends one record; where it lies, once the broker has acknowledged it. Raises `BrokerAway`."""
+"""Sends one record, and returns its position once the broker has acknowledged it.
+
+Raises `BrokerAway`.
+"""
 
 SWEEP_LIMIT = 100
+"""Events that one sweep publishes at most: their ledger lines are locked until the sweep ends."""
 
 
 async def announce_job(publish: Publish, line: LedgerLine) -> None:
-    """Publish the event of a final line; a repeat sends the same bytes again."""
+    """Publish the event of a final line. A repeated call sends the same bytes again.
+
+    Raises `ValueError` if the line is not final, and what `publish` raises.
+    """
     if line.event is None:
         raise ValueError(f"job {line.job_id} has not ended")
     await publish(line.event)
@@ -26,7 +37,7 @@ async def announce_job(publish: Publish, line: LedgerLine) -> None:
 
 
 async def mark_announced(engine: AsyncEngine, line: LedgerLine) -> None:
-    """Remember that the event of a line is out, or the sweeper sends it once more."""
+    """Note that the event of a line is published, or the sweeper publishes it again."""
     async with autocommit(engine).connect() as conn:
         await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
 
@@ -34,15 +45,18 @@ async def mark_announced(engine: AsyncEngine, line: LedgerLine) -> None:
 async def announce_forgotten(
     engine: AsyncEngine, publish: Publish, *, topic: str, after: timedelta
 ) -> int:
-    """Announce what finished that long ago and was not; the number announced.
+    """Announce jobs that ended at least `after` ago and are not announced yet; their number.
 
-    It finds the jobs whose worker died between commit and publishing, and whose message never comes
-    back. Two sweepers at once take different jobs.
+    This is for jobs whose worker died after the commit and before publishing, and whose record
+    does not come again. Two sweepers that run at the same time take different jobs. Raises what
+    `publish` and the database raise; the events published so far may then be published again.
     """
     async with engine.begin() as conn:
         before = datetime.now(UTC) - after
-        found = await ledger.lock_unannounced(conn, topic=topic, before=before, limit=SWEEP_LIMIT)
-        for job_id, event in found:
+        forgotten = await ledger.lock_unannounced(
+            conn, topic=topic, before=before, limit=SWEEP_LIMIT
+        )
+        for job_id, event in forgotten:
             await publish(event)
             await ledger.mark_announced(conn, job_id, now=datetime.now(UTC))
-    return len(found)
+    return len(forgotten)

@@ -1,8 +1,12 @@
-"""Everything that happens to an upload before its transaction."""
+"""Everything that happens to an upload before its transaction.
+
+`prepare_upload` fetches the file and, at the same time, looks up what the rows are checked against.
+The rows themselves are read and checked later, while the transaction writes them.
+"""
 
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,18 +33,18 @@ from service.rows.upload import Progress, Upload
 from service.settings import LimitSettings
 
 MakeChecker = Callable[[Sequence[str]], EntryChecker | FactorChecker]
-"""Makes the checker of a job's rows, given the header above them."""
+"""Makes the checker of a job's rows from the header of the upload."""
 
 LONGEST_NAME = 255
-"""Bytes of a file's name that common file systems take."""
+"""Longest name of a file in bytes, as common file systems allow it."""
 
-SPOOLS = "uploads-spool-"
-"""What the names of the folders with a job's local files begin with, in the directory for temporary files."""
+SPOOL_PREFIX = "uploads-spool-"
+"""Beginning of the names of the temporary directories that hold a job's local files."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareDependencies:
-    """What preparing needs: the database to look units up, the store to fetch from, the caps."""
+    """What preparing needs: the database for look-ups, the store of the files, and the caps."""
 
     engine: AsyncEngine
     store: FileStore
@@ -52,27 +56,22 @@ class PrepareDependencies:
 async def prepare_upload(
     job: Job, dependencies: PrepareDependencies, progress: Progress
 ) -> AsyncIterator[Upload]:
-    """The job's upload, fetched, verified and opened; its local files are gone afterwards.
+    """Fetch, verify and open the job's upload. Its local files are deleted when the context ends.
 
-    Raises `Refusal` where the whole upload is refused before its first row, and the `Poison`,
-    `Transient` and `Environment` errors of fetching.
+    Raises `Refusal` if the whole upload is refused before its first row, `JobIdTooLarge`, and the
+    `Poison`, `Transient` and `Environment` errors of fetching.
     """
-    kind: CatalogueType = (
-        factor_type(job.data_entry_type_id)
-        if job.is_factors
-        else entry_type(job.data_entry_type_id)
-    )
-    with TemporaryDirectory(prefix=f"{SPOOLS}{job.job_id}-") as directory:
-        module = (
-            None
-            if job.carbon_report_module_id is None
-            else await _fitting_module(job, kind, dependencies)
-        )
+    kind = _catalogue_type(job)
+    with TemporaryDirectory(prefix=f"{SPOOL_PREFIX}{job.job_id}-") as directory:
+        module = await _find_named_module(job, kind, dependencies)
+
+        # The look-ups run while the file is fetched; the header is known once it is open.
         async with (
-            background_task(_checking(job, kind, module, dependencies)) as checking,
-            _table(job, kind, dependencies, Path(directory), progress) as table,
+            background_task(_look_up_checker(job, kind, module, dependencies)) as looking_up,
+            _open_table(job, kind, dependencies, Path(directory), progress) as table,
         ):
-            checker = (await checking)(table.header)
+            make_checker = await looking_up
+            checker = make_checker(table.header)
             rejects = RejectFile(Path(directory) / "rejected.csv", table.header)
             progress.stage = "inserting"
             crash.point("after_parse")
@@ -82,7 +81,10 @@ async def prepare_upload(
 
 
 async def save_rejects(job: Job, upload: Upload, store: FileStore) -> str | None:
-    """Write the reject file beside the input, over one of an earlier attempt; its URL, None without bad rows."""
+    """Write the reject file to the store; its URL, or None if the upload has no bad row.
+
+    The file of an earlier attempt is overwritten.
+    """
     if not upload.rejects.any:
         return None
     upload.rejects.close()
@@ -92,82 +94,55 @@ async def save_rejects(job: Job, upload: Upload, store: FileStore) -> str | None
 
 
 def reject_url(job: Job, store: FileStore) -> str:
-    """Where the bad rows of a job go: beside its input where that can be written, else `rejected/` under the root."""
+    """The URL of a job's reject file.
+
+    It is beside the job's input if that place can be written and the name is not too long, else
+    in `rejected/` under the storage root.
+    """
     if job.file is not None and store.is_under_root(job.file.url):
         location, suffix = store.resolve(job.file.url), f".{job.job_id}.rejected.csv"
-        if len(location.path.rpartition("/")[2].encode()) + len(suffix) <= LONGEST_NAME:
+        name = location.path.rpartition("/")[2]
+        if len(name.encode()) + len(suffix) <= LONGEST_NAME:
             return store.sibling_url(location, suffix)
     return store.url_under_root(f"rejected/{job.job_id}.csv")
 
 
-@asynccontextmanager
-async def _table(
-    job: Job,
-    kind: CatalogueType,
-    dependencies: PrepareDependencies,
-    directory: Path,
-    progress: Progress,
-) -> AsyncIterator[Table]:
-    per_year = job.mode is WriteMode.REPLACE
-    if job.file is None:
-        yield open_rows(job.rows or (), kind, per_year=per_year)
-        return
-    limits = dependencies.limits
+def clear_abandoned_spools(older_than: float) -> int:
+    """Delete the local files of workers that were killed; the number of directories deleted.
 
-    def fetched(count: int) -> None:
-        progress.bytes_done = count
-
-    progress.bytes_total = job.file.size
-    async with AsyncExitStack() as stack:
-        fetching = fetch_file(
-            job.file,
-            dependencies.store,
-            limits,
-            directory=directory,
-            now=datetime.now(UTC),
-            on_bytes=fetched,
-        )
-        spool = await stack.enter_async_context(fetching)
-        crash.point("after_fetch")
-        progress.bytes_done, progress.bytes_total = 0, spool.size
-        yield stack.enter_context(
-            open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns)
-        )
+    Without this, a worker that is killed again and again would fill its disk. Directories that
+    were changed in the last `older_than` seconds stay, since a worker may still use them.
+    """
+    before = time.time() - older_than
+    abandoned = [
+        path
+        for path in Path(gettempdir()).glob(f"{SPOOL_PREFIX}*")
+        if path.stat().st_mtime < before
+    ]
+    for path in abandoned:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(abandoned)
 
 
-async def _checking(
-    job: Job, kind: CatalogueType, module: modules.Module | None, dependencies: PrepareDependencies
-) -> MakeChecker:
-    """Look up what the job's rows are checked against. Raises `JobIdTooLarge`."""
-    if not isinstance(kind, EntryType):
-        return partial(FactorChecker, kind)
-    units = held = None
-    async with autocommit(dependencies.engine).connect() as conn:
-        if not await dependencies.job_ids.hold(conn, job.job_id):
-            raise JobIdTooLarge("job_id", job_id=job.job_id)
-        if module is None:
-            units = await modules.units_of_year(conn, job.year, kind.module_type_id)
-        if kind.unique is not None:
-            found = (
-                ()
-                if units is None
-                else (module_id for _, module_id in units.values() if module_id is not None)
-            )
-            held = await entries.held_ids(
-                conn, job, set(found) if module is None else {module.id}, kind.unique
-            )
-    target = RowTags(job.data_entry_type_id, job.year, job.source.value, job.job_id)
-    place = None if module is None else (module.id, module.unit_id)
-    return partial(EntryChecker, kind, target=target, units=units, module=place, held=held)
+def _catalogue_type(job: Job) -> CatalogueType:
+    if job.is_factors:
+        return factor_type(job.data_entry_type_id)
+    return entry_type(job.data_entry_type_id)
 
 
-async def _fitting_module(
+async def _find_named_module(
     job: Job, kind: CatalogueType, dependencies: PrepareDependencies
-) -> modules.Module:
-    """The module that a unit-specific job names. Raises `Refusal` where it does not fit the job."""
-    module_id = job.carbon_report_module_id or 0
+) -> modules.Module | None:
+    """The module that a unit-specific job names; None for other jobs.
+
+    Raises `Refusal` if there is no such module, or if it is of another year or type.
+    """
+    module_id = job.carbon_report_module_id
+    if module_id is None:
+        return None
     async with autocommit(dependencies.engine).connect() as conn:
         module = await modules.find_module(conn, module_id)
+
     if module is None:
         raise Refusal("unknown_module", module=module_id)
     if module.year != job.year:
@@ -183,15 +158,74 @@ async def _fitting_module(
     return module
 
 
-def clear_abandoned_spools(older_than: float) -> int:
-    """Remove the local files that killed workers left, where nobody has touched them for so many seconds.
+@asynccontextmanager
+async def _open_table(
+    job: Job,
+    kind: CatalogueType,
+    dependencies: PrepareDependencies,
+    directory: Path,
+    progress: Progress,
+) -> AsyncIterator[Table]:
+    """Open the job's inline rows, or fetch its file into `directory` and open that."""
+    per_year = job.mode is WriteMode.REPLACE
+    if job.file is None:
+        yield open_rows(job.rows or (), kind, per_year=per_year)
+        return
 
-    A worker that is killed again and again would fill its disk with them otherwise. Returns how many there were.
+    def note_bytes(count: int) -> None:
+        progress.bytes_done = count
+
+    limits = dependencies.limits
+    progress.bytes_total = job.file.size
+    async with AsyncExitStack() as stack:
+        fetching = fetch_file(
+            job.file,
+            dependencies.store,
+            limits,
+            directory=directory,
+            now=datetime.now(UTC),
+            on_bytes=note_bytes,
+        )
+        spool = await stack.enter_async_context(fetching)
+        crash.point("after_fetch")
+
+        # From here on, progress counts the bytes of the decompressed spool.
+        progress.bytes_done, progress.bytes_total = 0, spool.size
+        yield stack.enter_context(
+            open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns)
+        )
+
+
+async def _look_up_checker(
+    job: Job, kind: CatalogueType, module: modules.Module | None, dependencies: PrepareDependencies
+) -> MakeChecker:
+    """Look up what the job's rows are checked against. Raises `JobIdTooLarge`.
+
+    For a per-year job these are the units with their modules. For a type with a unique id, these
+    are also the ids that other entries of the modules hold.
     """
-    before = time.time() - older_than
-    found = [
-        path for path in Path(gettempdir()).glob(f"{SPOOLS}*") if path.stat().st_mtime < before
-    ]
-    for path in found:
-        shutil.rmtree(path, ignore_errors=True)
-    return len(found)
+    if not isinstance(kind, EntryType):
+        return partial(FactorChecker, kind)
+
+    units = held = None
+    async with autocommit(dependencies.engine).connect() as conn:
+        if not await dependencies.job_ids.hold(conn, job.job_id):
+            raise JobIdTooLarge("job_id", job_id=job.job_id)
+        if module is None:
+            units = await modules.units_of_year(conn, job.year, kind.module_type_id)
+        if kind.unique is not None:
+            module_ids = _modules_to_check(module, units)
+            held = await entries.held_ids(conn, job, module_ids, kind.unique)
+
+    tags = RowTags(job.data_entry_type_id, job.year, job.source.value, job.job_id)
+    place = None if module is None else (module.id, module.unit_id)
+    return partial(EntryChecker, kind, target=tags, units=units, module=place, held=held)
+
+
+def _modules_to_check(
+    module: modules.Module | None, units: Mapping[str, tuple[int, int | None]] | None
+) -> set[int]:
+    """The ids of the modules that the job's rows may be for."""
+    if module is not None:
+        return {module.id}
+    return {module_id for _, module_id in (units or {}).values() if module_id is not None}

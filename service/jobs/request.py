@@ -16,10 +16,14 @@ from service.domain.provider_types import ProviderType
 from service.domain.texts import Value
 
 RequestPart = Literal["file", "module", "replace_scope"]
+"""The parts of a request that a `BadRequest` can name."""
 
 
 class BadRequest(UploadError):
-    """The upload makes no sense as it is asked for; `part` says which part of the request is wrong."""
+    """The parts of the request contradict each other, or its file cannot be used.
+
+    `part` names the part that is wrong, so that a command can name the option.
+    """
 
     code = "bad_request"
 
@@ -30,7 +34,10 @@ class BadRequest(UploadError):
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """A job without its id and its content. `fields` are those of its message that were given."""
+    """A job without its id and its content.
+
+    `fields` are the message's other fields, only those that the user has given.
+    """
 
     path: Path
     provider_type: ProviderType
@@ -48,45 +55,60 @@ class UploadRequest:
         module: int | None,
         **fields: Any,
     ) -> Self:
-        """The request, if its parts fit together. Raises `BadRequest`, or `UnknownType`."""
-        by_default = (
-            ProviderType.CSV_MODULE_PER_YEAR
-            if module is None
-            else ProviderType.CSV_MODULE_UNIT_SPECIFIC
-        )
-        provider_type = provider or by_default
-        find = factor_type if provider_type.uploads_factors else entry_type
+        """Make a request and check that its parts fit together.
+
+        `type_` is the name or number of a catalogue type. Without a `provider`, the request is for
+        a CSV file: of one unit if a `module` is given, else of the whole year. Fields that are
+        None are left out. Raises `BadRequest` and `UnknownType`.
+        """
+        if provider is not None:
+            provider_type = provider
+        elif module is None:
+            provider_type = ProviderType.CSV_MODULE_PER_YEAR
+        else:
+            provider_type = ProviderType.CSV_MODULE_UNIT_SPECIFIC
+
+        find_type = factor_type if provider_type.uploads_factors else entry_type
         given = {name: value for name, value in fields.items() if value is not None}
         if module is not None:
             given["carbon_report_module_id"] = module
-        request = cls(path, provider_type, find(type_), year, given)
+
+        request = cls(path, provider_type, find_type(type_), year, given)
         request._check()
         return request
 
     @property
     def has_rows(self) -> bool:
-        """Whether the file's rows travel inside the message."""
+        """True if the rows of the file travel inside the message."""
         return self.path.suffix.lower() == ".json"
 
     def message(self, job_id: int, content: Mapping[str, Any]) -> bytes:
-        """The job's message; `content` has its `file` or its `rows`. Raises `BadRequest` above 1 MiB."""
-        said = {
+        """The job's message as JSON; `content` has the field `file` or the field `rows`.
+
+        Raises `BadRequest` if the message is larger than 1 MiB.
+        """
+        fields = {
             "job_id": job_id,
             "year": self.year,
             "data_entry_type": self.kind.name,
             **self.fields,
+            "submitted_at": datetime.now(UTC),
+            **content,
         }
-        value = orjson.dumps(said | {"submitted_at": datetime.now(UTC)} | dict(content))
+        value = orjson.dumps(fields)
         if len(value) > MAX_MESSAGE_BYTES:
             raise BadRequest("file", "too_large")
         return value
 
     def job(self, value: bytes) -> Job:
-        """The job as a worker will read it from that message."""
+        """The job that a worker will read from that message."""
         return parse_job(self.provider_type, value)
 
     def rows(self) -> dict[str, Any]:
-        """The content of a job whose rows are in a JSON file. Raises `BadRequest`."""
+        """The content of a job whose rows are in a JSON file: `{"rows": [...]}`.
+
+        Raises `BadRequest` if the file is too large, is not JSON or is no list of objects.
+        """
         if self.path.stat().st_size > MAX_MESSAGE_BYTES:
             raise BadRequest("file", "too_large")
         try:
@@ -100,6 +122,7 @@ class UploadRequest:
     def _check(self) -> None:
         provider_type = self.provider_type
         names_module = "carbon_report_module_id" in self.fields
+
         if provider_type.is_unit_specific and not names_module:
             raise BadRequest("module", "module_needed", provider_type=provider_type)
         if names_module and not provider_type.is_unit_specific:

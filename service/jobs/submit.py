@@ -16,9 +16,9 @@ from service.files.store import FileStore
 from service.jobs.outbox import Publish
 from service.jobs.request import UploadRequest
 
-_UNWANTED_IN_URLS = re.compile(r"[\x00-\x1f\x7f\\]")
+_REFUSED_IN_URLS = re.compile(r"[\x00-\x1f\x7f\\]")
 _LONGEST_NAME = 60
-"""Characters of a stored file's name; its end is kept, which says how the file is compressed."""
+"""Characters of a stored file's name. A longer name loses its beginning, never its suffix."""
 
 
 async def submit_upload(
@@ -30,41 +30,48 @@ async def submit_upload(
     topic: str,
     job_id: int | None = None,
 ) -> Job:
-    """Store the request's file where that is needed and publish its message; the job, as a worker will read it.
+    """Copy the request's file to the store if it is not there yet, and publish the job's message.
 
-    Without a `job_id`, a fresh one is drawn from the database. Raises `BadRequest`, and what the
-    database, the store and the broker raise.
+    Returns the job as a worker will read it. Without a `job_id`, a new one is drawn from the
+    database. Raises `BadRequest`, and what the database, the store and the broker raise.
     """
     if job_id is None:
         async with engine.begin() as conn:
             job_id = await draw_job_id(conn)
-    value = request.message(job_id, await _content(request, store, job_id))
+
+    content = await _store_content(request, store, job_id)
+    value = request.message(job_id, content)
     job = request.job(value)
     await publish(Record(topic, job.key.encode(), value))
     return job
 
 
-async def _content(request: UploadRequest, store: FileStore, job_id: int) -> dict[str, Any]:
-    """The rows themselves, or the claim check of the file, which then lies in the store."""
+async def _store_content(request: UploadRequest, store: FileStore, job_id: int) -> dict[str, Any]:
+    """The rows themselves, or the claim check of the file, which is then in the store."""
     if request.has_rows:
         return request.rows()
-    stored = _url_in(store, request.path)
-    url = stored or store.url_under_root(f"submitted/{job_id}/{_plain_name(request.path)}")
-    claimed = await asyncio.to_thread(claim_check_of, request.path, url)
-    if stored is None:
-        await store.write(url, request.path)
-    return {"file": claimed}
+
+    stored_url = _url_if_stored(store, request.path)
+    if stored_url is not None:
+        return {"file": await asyncio.to_thread(claim_check_of, request.path, stored_url)}
+
+    url = store.url_under_root(f"submitted/{job_id}/{_name_for_url(request.path)}")
+    claim_check = await asyncio.to_thread(claim_check_of, request.path, url)
+    await store.write(url, request.path)
+    return {"file": claim_check}
 
 
-def _url_in(store: FileStore, path: Path) -> str | None:
-    """The file's URL where it lies below the storage root."""
+def _url_if_stored(store: FileStore, path: Path) -> str | None:
+    """The URL of a file that already lies below the storage root; None for any other file."""
+    # Path.resolve() would follow symbolic links; whether one may be followed, the store decides.
+    absolute = os.path.abspath(path)  # noqa: PTH100 - Path.absolute() leaves `..` in
     try:
-        return store.resolve(Path(os.path.abspath(path)).as_uri()).url  # noqa: PTH100 - links are the store's to judge
+        return store.resolve(Path(absolute).as_uri()).url
     except UrlRefused:
         return None
 
 
-def _plain_name(path: Path) -> str:
-    """The file's name without what no URL of the store may have."""
+def _name_for_url(path: Path) -> str:
+    """The file's name with `_` for each character that a URL of the store must not have."""
     readable = os.fsencode(path.name).decode("utf-8", "replace")
-    return _UNWANTED_IN_URLS.sub("_", readable)[-_LONGEST_NAME:]
+    return _REFUSED_IN_URLS.sub("_", readable)[-_LONGEST_NAME:]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.prepare import SPOOLS, clear_abandoned_spools
+from service.jobs.prepare import SPOOL_PREFIX, clear_abandoned_spools
 
 
 def test_old_spools_go_and_those_of_jobs_at_work_stay(
@@ -15,7 +15,7 @@ def test_old_spools_go_and_those_of_jobs_at_work_stay(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     old, young, foreign = (
-        tmp_path / name for name in (f"{SPOOLS}1-a", f"{SPOOLS}2-b", "somebody-else")
+        tmp_path / name for name in (f"{SPOOL_PREFIX}1-a", f"{SPOOL_PREFIX}2-b", "somebody-else")
     )
     for path in (old, young, foreign):
         path.mkdir()
