@@ -1,4 +1,7 @@
-"""The stored side: the engine, the tables, the migrations and the statements that touch rows.
+"""The database: the engine, the tables, and every SQL statement of the service.
 
-Functions here take a connection and never commit: a transaction has one owner, the use case above.
+The functions here take a connection and never commit, and neither does any function below
+`service.jobs`. A transaction belongs to the function that opens it, in a room above this one: a
+reader finds all that happens in it, and where it ends, in one place. The exception is `migrate`,
+which opens a connection of its own and commits each migration.
 """

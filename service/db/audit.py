@@ -1,4 +1,8 @@
-"""The audit: who did what to which dead letters, when and why. Written before the deed, completed after it."""
+"""The audit: who did what to which dead letters, when and why.
+
+A line is written before the action and completed after it, so a process that is killed in between
+leaves a line without an outcome.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,7 +22,7 @@ _BEGIN = text("""
 
 _END = text("UPDATE dead_letter_actions SET outcome = CAST(:outcome AS jsonb) WHERE id = :id")
 
-_OF = text("""
+_ON_LETTER = text("""
     SELECT id, at, actor, action, filter, reason, outcome FROM dead_letter_actions
     WHERE :letter_id = ANY(dead_letter_ids) ORDER BY id
 """)
@@ -26,7 +30,7 @@ _OF = text("""
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One line of the audit; without an outcome it is still going on, or its process was killed."""
+    """One line of the audit. Without an outcome, it is still running or its process was killed."""
 
     id: int
     at: datetime
@@ -46,7 +50,10 @@ async def begin_action(
     filter_: Mapping[str, Any] | None = None,
     reason: str | None = None,
 ) -> int:
-    """Write down what is about to be done; the line's id."""
+    """Write the line of an action that is about to begin; the line's id.
+
+    `ids` are the letters that it concerns, `filter_` is how they were chosen.
+    """
     line = {
         "actor": actor,
         "action": action,
@@ -59,14 +66,15 @@ async def begin_action(
 
 
 async def end_action(conn: AsyncConnection, action_id: int, outcome: Mapping[str, Any]) -> None:
-    """Write down what came of it."""
+    """Complete the line of an action with its outcome."""
     await conn.execute(_END, {"id": action_id, "outcome": _json(outcome)})
 
 
 async def actions_on_letter(conn: AsyncConnection, letter_id: UUID) -> list[Action]:
-    """What was done to one letter, the first deed first."""
-    return [Action(*row) for row in await conn.execute(_OF, {"letter_id": letter_id})]
+    """The actions that concerned one letter, the oldest first."""
+    return [Action(*row) for row in await conn.execute(_ON_LETTER, {"letter_id": letter_id})]
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value, default=str).decode()  # asyncpg's UUID is a kind of its own
+    # `default=str` is for asyncpg's own UUID class, which orjson does not know.
+    return orjson.dumps(value, default=str).decode()

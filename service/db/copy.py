@@ -6,18 +6,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 def escape_json(json: bytes) -> bytes:
-    """JSON as a cell of a line; it has no raw control character, so that only its backslashes are in the way."""
+    """Escape JSON for a cell of a COPY line.
+
+    Only backslashes need it: JSON text has no raw tab or line break.
+    """
     return json.replace(b"\\", b"\\\\")
 
 
 async def copy_lines(
     conn: AsyncConnection, table: str, columns: tuple[str, ...], lines: AsyncIterator[bytes]
 ) -> int:
-    """Write a stream of whole lines, some at a time, within the caller's transaction; the number of rows written.
+    """Write a stream of lines to a table, in the caller's transaction; the number of rows written.
 
-    A line is its cells in the order of `columns`, with tabs between them. The stream sets the pace, and no
-    more of it is in memory than the socket has not taken yet.
+    A line is its cells in the order of `columns`, with tabs between them and a line feed at the
+    end. Each item of the stream is one or more whole lines. The next item is asked for when the
+    socket has taken the one before, so memory stays flat.
     """
+    # SQLAlchemy has no COPY; the driver's connection is in the same transaction.
     driver = (await conn.get_raw_connection()).driver_connection
     if driver is None:
         raise RuntimeError("the connection has no driver connection")

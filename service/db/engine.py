@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: one engine for a process, through asyncpg."""
+"""Connections to PostgreSQL through asyncpg: one engine for each process."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from service.settings import DatabaseSettings
 
 STATEMENT_SECONDS = 60.0
-"""Seconds that one statement of a short command may take."""
+"""Seconds that one statement of a short command may take (`statement_timeout`)."""
 
 DRIVER = "postgresql+asyncpg"
 SCHEMES = ("postgresql", DRIVER)
@@ -36,14 +36,17 @@ def create_engine(
 ) -> AsyncEngine:
     """Make an engine for `url`, `postgresql://` or `postgresql+asyncpg://`; nothing connects yet.
 
-    The query part is libpq's (`sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `target_session_attrs`, …),
-    as asyncpg reads it; `ssl`, where given, replaces what it says about TLS. Times are in seconds; for the
-    three that the server watches, None leaves its own default and 0 turns them off. `statement_timeout`
-    counts a whole COPY as one statement. There are never more than `pool_size` connections. With
-    `read_only` the server refuses every change.
+    The query part of the URL has libpq's options (`sslmode`, `sslrootcert`, `sslcert`, `sslkey`,
+    `target_session_attrs`, …), as asyncpg reads them. If `ssl` is given, it replaces what they say
+    about TLS. There are never more than `pool_size` connections.
 
-    Error messages leave out the parameters of their statement, for these are people's rows.
-    Raises `ValueError` where `url` has another scheme.
+    Times are in seconds. The server itself watches `lock_timeout`, `statement_timeout` and
+    `idle_in_transaction_timeout`: None leaves the server's default, 0 turns the limit off. For
+    `statement_timeout`, a whole COPY is one statement. With `read_only`, the server refuses every
+    change.
+
+    Error messages do not show the parameters of a statement, because these are people's rows.
+    Raises `ValueError` if `url` has another scheme.
     """
     connect = partial(
         asyncpg.connect,
@@ -59,12 +62,14 @@ def create_engine(
         },
     )
     engine = create_async_engine(
-        f"{DRIVER}://",  # the address is asyncpg's to read, hosts in the plural included
+        # asyncpg reads the address itself, in `connect`: it knows lists of hosts, SQLAlchemy not.
+        f"{DRIVER}://",
         async_creator=connect,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
-        pool_use_lifo=True,  # one after the other, jobs have the same connection, with its plans and caches warm
+        # One job after the other gets the same connection, whose plans and caches are warm.
+        pool_use_lifo=True,
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
@@ -73,7 +78,7 @@ def create_engine(
 
 @asynccontextmanager
 async def command_database(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
-    """An engine for a short command."""
+    """An engine for a short command, with a limit on each statement. It is closed at the end."""
     engine = create_engine(
         settings.url.get_secret_value(),
         pool_size=4,
@@ -88,7 +93,7 @@ async def command_database(settings: DatabaseSettings) -> AsyncIterator[AsyncEng
 
 @asynccontextmanager
 async def read_only_database(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
-    """An engine all of whose transactions are read-only."""
+    """An engine whose transactions are all read-only. It is closed at the end."""
     engine = create_engine(
         settings.url.get_secret_value(),
         pool_size=2,
@@ -103,29 +108,38 @@ async def read_only_database(settings: DatabaseSettings) -> AsyncIterator[AsyncE
 
 @lru_cache(maxsize=8)
 def autocommit(engine: AsyncEngine) -> AsyncEngine:
-    """The same connections, each statement a transaction of its own: one round trip where `begin` takes three."""
+    """The same engine, with each statement a transaction of its own.
+
+    A statement then takes one round trip; BEGIN and COMMIT would make it three.
+    """
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _dsn(url: str) -> str:
-    """The address as asyncpg reads it; SQLAlchemy's spelling `ssl=` of `sslmode=` is understood."""
+    """The URL as asyncpg reads it; `ssl=`, SQLAlchemy's spelling of `sslmode=`, is accepted too."""
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         raise ValueError("the database URL must start with postgresql:// or postgresql+asyncpg://")
     address, _, query = rest.partition("?")
     options = {"sslmode" if name == "ssl" else name: value for name, value in parse_qsl(query)}
-    return f"postgresql://{address}?{urlencode(options)}" if options else f"postgresql://{address}"
+    if not options:
+        return f"postgresql://{address}"
+    return f"postgresql://{address}?{urlencode(options)}"
 
 
 def _milliseconds(setting: str, seconds: float | None) -> dict[str, str]:
-    return {} if seconds is None else {setting: str(round(seconds * 1000))}
+    """The server setting in milliseconds; nothing if it is left to the server."""
+    if seconds is None:
+        return {}
+    return {setting: str(round(seconds * 1000))}
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
     """Make the pool replace a connection that the server has closed.
 
-    After a restart of the server every pooled connection is such a one. asyncpg has seen it close, so
-    this costs no round trip, as a ping before every use would.
+    After a restart of the server, all connections of the pool are closed. asyncpg knows this
+    without asking the server, so the check costs no round trip. `pool_pre_ping` would cost one
+    before every use.
     """
     if connection.driver_connection.is_closed():
         raise DisconnectionError

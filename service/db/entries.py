@@ -1,4 +1,4 @@
-"""Rows of `data_entries`: the one COPY of a job, and the ids that other rows hold already."""
+"""Rows of `data_entries`: the one COPY of a job, and the unique ids that other rows hold."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 
@@ -18,7 +18,10 @@ COLUMNS = (
     "created_by_id",
     "data",
 )
-"""What a job writes of a row; the database fills in the id and the timestamps, `status` stays NULL."""
+"""The columns that a job writes, in the order of its COPY lines.
+
+The database fills in the id and the timestamps; `status` stays NULL.
+"""
 
 _HELD = text("""
     SELECT carbon_report_module_id, data ->> :key FROM data_entries
@@ -29,24 +32,27 @@ _HELD = text("""
 """)
 
 _LARGEST_JOB_ID = text("""
-    SELECT CASE format_type(atttypid, NULL) WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647
+    SELECT CASE format_type(atttypid, NULL)
+           WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647
            ELSE 9223372036854775807 END
     FROM pg_attribute WHERE attrelid = 'data_entries'::regclass AND attname = 'created_by_id'
 """)
 
 
 async def insert_entries(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
-    """Write a stream of lines of COPY text, cells in the order of `COLUMNS`; the number of rows written."""
+    """Write a stream of COPY lines with the cells of `COLUMNS`; the number of rows written."""
     return await copy_lines(conn, "data_entries", COLUMNS, lines)
 
 
 async def held_ids(
     conn: AsyncConnection, job: Job, modules: Collection[int], key: str
 ) -> Mapping[int, set[str]]:
-    """The values of `data[key]`, trimmed, that entries hold by module and go on to hold after the job.
+    """The unique ids that other entries of these modules keep after the job, by module id.
 
-    Left out are the rows that the job has written, and those of its source where it replaces them. Rows of
-    another source are never its own, whatever their `created_by_id`: people's ids are numbers as well.
+    An id is the value of `data[key]` without spaces at its ends. Rows that the job itself has
+    written do not count, nor do rows of its source if it replaces them. Rows of another source
+    always count, whatever their `created_by_id` is: on a row that a person typed, it is the id of
+    a person, which may be the same number as the job's.
     """
     found = await conn.execute(
         _HELD,
@@ -67,16 +73,18 @@ async def held_ids(
 
 
 class JobIds:
-    """The job ids that `created_by_id` can hold: a host that tracked sources before may have made it int4.
+    """The job ids that the column `created_by_id` can hold.
 
-    The column is asked once, and again for an id that would not have fitted then.
+    A host application that tracked sources before us may have made the column a 4-byte integer.
+    The database is asked for the width once, and again for an id that does not fit: the column may
+    have been widened in the meantime.
     """
 
     def __init__(self) -> None:
         self._largest = 0
 
     async def hold(self, conn: AsyncConnection, job_id: int) -> bool:
-        """Whether this one fits."""
+        """Return True if `created_by_id` can hold this job id."""
         if job_id > self._largest:
             self._largest = await conn.scalar(_LARGEST_JOB_ID) or 0
         return job_id <= self._largest

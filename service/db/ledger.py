@@ -1,6 +1,7 @@
-"""The ledger of jobs, which is the outbox too: one line a job; final once its outcome is set.
+"""The ledger of jobs, the table `upload_jobs`: one line for each job.
 
-The completion event is stored with the outcome, byte for byte, so that every repeat of it is the same.
+A line is final once its outcome is set. The completion event is stored with the outcome as bytes,
+so every repetition of the event is the same. This makes the ledger the outbox too.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.domain.errors import JobIdConflict
 from service.domain.model import Job, Outcome, Record, Result
 
-# A line that is final, or another upload's, is left as it was and not returned: the caller reads which.
+# The WHERE leaves a final line, and a line of another upload, unchanged. Such a line is not
+# returned either; the caller reads it to see which of the two it is.
 _BEGIN = text("""
     INSERT INTO upload_jobs AS line
            (job_id, provider_type, fingerprint, data_entry_type_id, year, carbon_report_module_id,
@@ -32,7 +34,7 @@ _READ = text("""
     FROM upload_jobs WHERE job_id = :job_id
 """)
 
-_CLAIM = text(_READ.text + " FOR UPDATE")
+_READ_AND_LOCK = text(_READ.text + " FOR UPDATE")
 
 _CLOSE = text("""
     UPDATE upload_jobs
@@ -40,16 +42,21 @@ _CLOSE = text("""
         rows_total = :total, rows_processed = :processed, rows_skipped = :skipped,
         event_key = :event_key, event_headers = :event_headers, event = :event
     WHERE job_id = :job_id
-    RETURNING EXISTS (SELECT FROM dead_letters WHERE state IN ('open', 'claimed', 'sent', 'quarantined'))
+    RETURNING EXISTS (
+        SELECT FROM dead_letters WHERE state IN ('open', 'claimed', 'sent', 'quarantined')
+    )
 """)
 
-# Not waited for on the disk: a mark that is lost in a crash costs one more announcement, with the same bytes.
-_ANNOUNCED = text("""
+# With synchronous_commit off, the commit does not wait for the disk. If a crash of the server loses
+# the mark, the same event is published once more.
+_MARK_ANNOUNCED = text("""
     WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE upload_jobs SET announced_at = :now FROM relaxed WHERE job_id = :job_id AND announced_at IS NULL
+    UPDATE upload_jobs SET announced_at = :now FROM relaxed
+    WHERE job_id = :job_id AND announced_at IS NULL
 """)
 
-# Ids do not commit in order, so "above the last one seen" would miss some.
+# Asks for the mark, not for "job ids above the last one seen": jobs do not commit in the order of
+# their ids, so some would be missed. SKIP LOCKED gives two sweepers different lines.
 _UNANNOUNCED = text("""
     SELECT job_id, event_key, event_headers, event FROM upload_jobs
     WHERE outcome IS NOT NULL AND announced_at IS NULL AND finished_at < :before
@@ -57,17 +64,19 @@ _UNANNOUNCED = text("""
 """)
 
 _COUNT_UNANNOUNCED = text("""
-    SELECT count(*), min(finished_at) FROM upload_jobs WHERE outcome IS NOT NULL AND announced_at IS NULL
+    SELECT count(*), min(finished_at) FROM upload_jobs
+    WHERE outcome IS NOT NULL AND announced_at IS NULL
 """)
 
-_FAILED = text("""
-    UPDATE upload_jobs SET last_error_code = :code, last_error_at = :now WHERE job_id = :job_id AND outcome IS NULL
+_NOTE_FAILURE = text("""
+    UPDATE upload_jobs SET last_error_code = :code, last_error_at = :now
+    WHERE job_id = :job_id AND outcome IS NULL
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """A job's line: how often it was tried, and, once it is final, its outcome and event."""
+    """A job's line. `outcome` and `event` are None until the line is final."""
 
     job_id: int
     attempts: int
@@ -79,10 +88,10 @@ class LedgerLine:
 async def begin_attempt(
     conn: AsyncConnection, job: Job, *, topic: str, now: datetime
 ) -> LedgerLine:
-    """Open the job's line, or count another attempt on it; final lines are returned as they are.
+    """Open the job's line, or count one more attempt; a final line is returned unchanged.
 
-    Waits while another delivery of the same job is at work. Raises `JobIdConflict` where the line is
-    another upload's.
+    Waits while another delivery of the same job is in its transaction, since that one has the line
+    locked. Raises `JobIdConflict` if the line belongs to another upload.
     """
     line = {
         "job_id": job.job_id,
@@ -98,16 +107,22 @@ async def begin_attempt(
     begun = (await conn.execute(_BEGIN, line)).one_or_none()
     if begun is not None:
         return LedgerLine(job.job_id, begun.attempts, begun.first_started_at)
-    return await _read(conn, job, topic, locked=False)
+    return await _read_line(conn, job, topic, lock=False)
 
 
 async def lock_line(conn: AsyncConnection, job: Job, *, topic: str) -> LedgerLine:
-    """Lock the job's line until the transaction ends: a second delivery of the same job waits here."""
-    return await _read(conn, job, topic, locked=True)
+    """Read the job's line and lock it until the transaction ends.
+
+    A second delivery of the same job waits here. It then reads what the first one has committed:
+    a SELECT ... FOR UPDATE that has waited returns the newest version of the row.
+    Raises `JobIdConflict` if the line belongs to another upload.
+    """
+    return await _read_line(conn, job, topic, lock=True)
 
 
-async def _read(conn: AsyncConnection, job: Job, topic: str, *, locked: bool) -> LedgerLine:
-    row = (await conn.execute(_CLAIM if locked else _READ, {"job_id": job.job_id})).one()
+async def _read_line(conn: AsyncConnection, job: Job, topic: str, *, lock: bool) -> LedgerLine:
+    query = _READ_AND_LOCK if lock else _READ
+    row = (await conn.execute(query, {"job_id": job.job_id})).one()
     if row.fingerprint != job.fingerprint:
         raise JobIdConflict("job_id", job_id=job.job_id)
     if row.outcome is None:
@@ -117,16 +132,26 @@ async def _read(conn: AsyncConnection, job: Job, topic: str, *, locked: bool) ->
 
 
 async def find_line(conn: AsyncConnection, job_id: int) -> tuple[str, Outcome | None] | None:
-    """A line's fingerprint and outcome, without beginning anything; None where the job is unknown."""
+    """Read a line's fingerprint and outcome, and count no attempt; None if there is no such line.
+
+    The outcome is None while the line is not final.
+    """
     row = (await conn.execute(_READ, {"job_id": job_id})).one_or_none()
-    return None if row is None else (row.fingerprint, row.outcome and Outcome(row.outcome))
+    if row is None:
+        return None
+    outcome = None if row.outcome is None else Outcome(row.outcome)
+    return row.fingerprint, outcome
 
 
 async def close_line(
     conn: AsyncConnection, job: Job, result: Result, event: Record, *, now: datetime
 ) -> bool:
-    """Make the job's line final: its outcome, its counts and its event; whether any dead letter waits for its end."""
-    letters_wait: bool = await conn.scalar(
+    """Make the job's line final, with its outcome, its counts and its event.
+
+    Returns True if any dead letter, of any job, still needs an end. Only then is it worth one more
+    round trip to settle the letters that this end answers.
+    """
+    letters_are_open: bool = await conn.scalar(
         _CLOSE,
         {
             "job_id": job.job_id,
@@ -143,23 +168,26 @@ async def close_line(
             "event": event.value,
         },
     )
-    return letters_wait
+    return letters_are_open
 
 
 async def note_failure(conn: AsyncConnection, job_id: int, code: str, *, now: datetime) -> None:
-    """Remember why the last attempt at an open job failed, for those who wait for it."""
-    await conn.execute(_FAILED, {"job_id": job_id, "code": code, "now": now})
+    """Note why the last attempt at a job failed; a final line stays as it is."""
+    await conn.execute(_NOTE_FAILURE, {"job_id": job_id, "code": code, "now": now})
 
 
 async def mark_announced(conn: AsyncConnection, job_id: int, *, now: datetime) -> None:
-    """Remember that the broker has acknowledged the job's completion event."""
-    await conn.execute(_ANNOUNCED, {"job_id": job_id, "now": now})
+    """Note that the broker has acknowledged the job's completion event."""
+    await conn.execute(_MARK_ANNOUNCED, {"job_id": job_id, "now": now})
 
 
 async def lock_unannounced(
     conn: AsyncConnection, *, topic: str, before: datetime, limit: int
 ) -> Sequence[tuple[int, Record]]:
-    """Final jobs that finished before a moment and were not announced, locked; those others hold are skipped."""
+    """Lock final jobs that ended before `before` and are not announced; their ids and events.
+
+    The oldest come first. Jobs that another transaction has locked are skipped.
+    """
     rows = await conn.execute(_UNANNOUNCED, {"before": before, "limit": limit})
     return [
         (row.job_id, _stored_event(topic, row.event_key, row.event_headers, row.event))
@@ -168,12 +196,12 @@ async def lock_unannounced(
 
 
 async def count_unannounced(conn: AsyncConnection) -> tuple[int, datetime | None]:
-    """How many final jobs are not announced yet, and when the oldest of them finished."""
+    """How many final jobs are not announced yet, and when the oldest of them ended."""
     count, oldest = (await conn.execute(_COUNT_UNANNOUNCED)).one()
     return count, oldest
 
 
 def _stored_event(topic: str, key: bytes, headers: bytes, value: bytes) -> Record:
-    return Record(
-        topic, key, value, tuple((name, text_.encode()) for name, text_ in orjson.loads(headers))
-    )
+    """The record of a stored event; its headers are stored as JSON, a list of name and text."""
+    pairs = tuple((name, header.encode()) for name, header in orjson.loads(headers))
+    return Record(topic, key, value, pairs)

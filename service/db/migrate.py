@@ -1,4 +1,7 @@
-"""Bring the schema to a revision: alembic, one process at a time, on a database in use."""
+"""Bring the schema to a revision with alembic, while the database is in use.
+
+One process migrates at a time; the others wait for it.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -18,16 +21,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.db.engine import create_engine
 
 VERSION_TABLE = "uploads_alembic_version"
-"""Not alembic's default, which is the host application's."""
+"""Not alembic's default name: that table belongs to the host application."""
 
 LOCK_KEY = int.from_bytes(b"uploads")
-"""The advisory lock that the process holds which migrates a database."""
+"""The key of the advisory lock that a process holds while it migrates a database."""
 
 POLL_INTERVAL = (0.1, 0.5)
-"""Seconds between two looks at the lock, at random, or ten processes would look in step."""
+"""Seconds between two tries to get the lock, drawn at random.
+
+With a fixed interval, ten processes would all try at the same moments.
+"""
 
 Report = Callable[[str], None]
-"""Takes a sentence on what goes on, for people."""
+"""Takes a sentence about the progress, for people to read."""
 
 
 async def upgrade(
@@ -35,9 +41,9 @@ async def upgrade(
 ) -> None:
     """Bring the schema forward to `revision`; any number of processes may call this at once.
 
-    `wait` bounds, in seconds, the wait for another process that is migrating. `report` defaults to the
-    log. Alembic's `op` is one for the whole process: migrate one database after the other.
-    Raises `TimeoutError`, and `migrations.adopt.IncompatibleDatabase` or `TableBusy`.
+    `wait` is the longest time in seconds to wait for another process that is migrating. `report`
+    defaults to the log. Alembic's `op` is global to the process, so never migrate two databases at
+    the same time. Raises `TimeoutError`, `migrations.adopt.IncompatibleDatabase` and `TableBusy`.
     """
     await _migrate(database_url, partial(command.upgrade, revision=revision), wait, report)
 
@@ -45,17 +51,23 @@ async def upgrade(
 async def downgrade(
     database_url: str, revision: str, *, wait: float = 600.0, report: Report | None = None
 ) -> None:
-    """Take the schema back to `revision` (`base`: all of it), dropping what the migrations created, rows included."""
+    """Take the schema back to `revision`, or to `base` for all of it.
+
+    Everything that the migrations created is dropped, with its rows. Raises what `upgrade` raises.
+    """
     await _migrate(database_url, partial(command.downgrade, revision=revision), wait, report)
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
-    """The revision that the database is at; None before the first migration."""
-    return await connection.run_sync(_revision)
+    """The revision of the database; None before the first migration."""
+    return await connection.run_sync(_read_revision)
 
 
 def head_revision() -> str:
-    """The revision that this version of the service needs."""
+    """The revision that this version of the service needs.
+
+    Raises `RuntimeError` if the installation is without its migrations.
+    """
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise RuntimeError("the installation holds no migrations: install carbon-uploads again")
@@ -75,19 +87,21 @@ async def _migrate(
     )
     try:
         async with engine.connect() as connection:
-            await _lock(connection, wait, report)
-            await connection.run_sync(_run, run, report)
+            await _wait_for_lock(connection, wait, report)
+            await connection.run_sync(_run_command, run, report)
     finally:
         await engine.dispose()
 
 
-async def _lock(connection: AsyncConnection, wait: float, report: Report) -> None:
-    """Take the lock, for as long as the session lasts: also on behalf of a server that still builds
-    an index for a process that was killed.
+async def _wait_for_lock(connection: AsyncConnection, wait: float, report: Report) -> None:
+    """Take the advisory lock, which this session then holds until it ends.
 
-    Polls, in autocommit: who waits inside a statement holds a snapshot, for whose end the other's
-    CREATE INDEX CONCURRENTLY waits in turn.
+    A lock of the session also outlives a client that was killed: the server keeps it while it goes
+    on to build the index that the client asked for. Raises `TimeoutError` after `wait` seconds.
     """
+    # Tries again and again, in autocommit. A statement that waits for the lock would hold a
+    # snapshot; the CREATE INDEX CONCURRENTLY of the other process waits until all older snapshots
+    # are gone, so the two processes would wait for each other.
     driver: Any = (await connection.get_raw_connection()).driver_connection
     waiting = False
     try:
@@ -104,19 +118,19 @@ async def _lock(connection: AsyncConnection, wait: float, report: Report) -> Non
         ) from None
 
 
-def _run(connection: Connection, run: Callable[[Config], None], report: Report) -> None:
+def _run_command(connection: Connection, run: Callable[[Config], None], report: Report) -> None:
     config = _config()
     config.attributes.update(connection=connection, report=report)
     run(config)
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(
-        connection, opts={"version_table": VERSION_TABLE}
-    ).get_current_revision()
+def _read_revision(connection: Connection) -> str | None:
+    options = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
 def _config() -> Config:
     config = Config()
+    # Alembic reads the option with ConfigParser, which takes a single % as an interpolation.
     config.set_main_option("script_location", str(files("migrations")).replace("%", "%%"))
     return config

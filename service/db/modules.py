@@ -1,4 +1,4 @@
-"""The host's units and modules, read only: where a row belongs."""
+"""The host application's units and modules. They say where a row belongs; we only read them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,20 +17,23 @@ _UNITS = text("""
 
 _CALCULATOR_MODULES = text("""
     SELECT module.id
-    FROM carbon_report_modules AS module JOIN carbon_reports AS report ON report.id = module.carbon_report_id
-    WHERE report.year = :year AND report.kind = 'calculator' AND module.module_type_id = :module_type_id
+    FROM carbon_report_modules AS module
+    JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    WHERE report.year = :year AND report.kind = 'calculator'
+      AND module.module_type_id = :module_type_id
 """)
 
 _MODULE = text("""
     SELECT module.module_type_id, report.year, report.unit_id
-    FROM carbon_report_modules AS module JOIN carbon_reports AS report ON report.id = module.carbon_report_id
+    FROM carbon_report_modules AS module
+    JOIN carbon_reports AS report ON report.id = module.carbon_report_id
     WHERE module.id = CAST(:module_id AS bigint)
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """What a module is: of which type, for which year and unit."""
+    """A module with its type, and the year and unit of its report."""
 
     id: int
     module_type_id: int
@@ -41,9 +44,10 @@ class Module:
 async def units_of_year(
     conn: AsyncConnection, year: int, module_type_id: int
 ) -> Mapping[str, tuple[int, int | None]]:
-    """Every unit by its institutional id: its id, and its module in the calculator report of that year.
+    """All units: from the institutional id to the unit's id and the id of its module.
 
-    The module is None where the unit has no such report or module. A simulator's report never counts.
+    The module is the one of this type in the unit's calculator report of the year, None if there
+    is no such report or module. Simulator reports never count.
     """
     found = await conn.execute(_UNITS, {"year": year, "module_type_id": module_type_id})
     return {
@@ -53,13 +57,13 @@ async def units_of_year(
 
 
 async def calculator_modules(conn: AsyncConnection, year: int, module_type_id: int) -> set[int]:
-    """The modules of a type in all calculator reports of a year."""
+    """The ids of the modules of a type in all calculator reports of a year."""
     return set(
         await conn.scalars(_CALCULATOR_MODULES, {"year": year, "module_type_id": module_type_id})
     )
 
 
 async def find_module(conn: AsyncConnection, module_id: int) -> Module | None:
-    """One module, or None where there is none of that id."""
+    """The module with this id, or None."""
     row = (await conn.execute(_MODULE, {"module_id": module_id})).one_or_none()
     return None if row is None else Module(module_id, row.module_type_id, row.year, row.unit_id)

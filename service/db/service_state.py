@@ -1,4 +1,7 @@
-"""What must outlive a restart and belongs to no job: a JSON value by name."""
+"""State that must survive a restart and belongs to no job: JSON values by name.
+
+The dead-letter guard keeps here that it has stopped the parking.
+"""
 
 from typing import Any
 
@@ -15,11 +18,11 @@ _WRITE = text("""
 
 
 async def read_state(conn: AsyncConnection, name: str) -> dict[str, Any]:
-    """The value kept under a name; empty where none is."""
+    """The value that is kept under `name`; an empty dict if there is none."""
     value: dict[str, Any] | None = await conn.scalar(_READ, {"name": name})
     return value or {}
 
 
 async def write_state(conn: AsyncConnection, name: str, value: dict[str, Any], *, by: str) -> None:
-    """Keep a value, over the one before; `by` says who wrote it."""
+    """Keep a value under `name` instead of the one before; `by` says who wrote it."""
     await conn.execute(_WRITE, {"name": name, "value": orjson.dumps(value).decode(), "by": by})

@@ -1,7 +1,8 @@
-"""The stored types: the host application's tables as far as the service uses them, and the service's own.
+"""The tables: those of the host application, as far as we use them, and those of the service.
 
-What the migrations make of an empty database is exactly this, and a test compares the two. A host's
-tables may have more columns, constraints and indexes than here, and other widths of integer.
+The migrations turn an empty database into exactly these tables; a test compares the two. In the
+database of a host application, its tables may have more columns, constraints and indexes, and
+integers of other widths.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from service.domain.model import MAX_JOB_ID, LetterState, Outcome
 
 metadata = sa.MetaData(
-    naming_convention={  # as PostgreSQL itself names them
+    naming_convention={  # the names that PostgreSQL itself would give
         "pk": "%(table_name)s_pkey",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
@@ -43,7 +44,7 @@ def _one_of(column: str, values: Iterable[str]) -> sa.CheckConstraint:
     return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-# The host's
+# Tables of the host application
 
 units = sa.Table(
     "units",
@@ -79,7 +80,8 @@ carbon_report_modules = sa.Table(
     sa.UniqueConstraint("carbon_report_id", "module_type_id"),
 )
 
-# No foreign keys here: checking one doubles the time of a COPY, and every job has looked its modules up.
+# No foreign keys here: checking one doubles the time of a COPY, and every job has looked up its
+# modules before it writes.
 data_entries = sa.Table(
     "data_entries",
     metadata,
@@ -119,12 +121,12 @@ factors = sa.Table(
     sa.UniqueConstraint("data_entry_type_id", "year", "classification"),
 )
 
-# The service's own
+# Tables of the service
 
 upload_job_ids = sa.Sequence(
     "upload_job_id_seq", minvalue=1, maxvalue=MAX_JOB_ID, metadata=metadata
 )
-"""Whoever produces a job draws its id here, so that a later upload has a higher one."""
+"""Every producer of jobs draws its job ids here, so a later upload has a higher id."""
 
 upload_jobs = sa.Table(
     "upload_jobs",
@@ -164,8 +166,11 @@ upload_jobs = sa.Table(
         postgresql_where=sa.text("outcome IS NOT NULL AND announced_at IS NULL"),
     ),
 )
-"""The ledger, a line for each job, and the outbox. A line is final once it has an outcome; from then on
-it holds the completion event byte for byte, and `announced_at` says that the event is on its topic."""
+"""The ledger, one line for each job, and at the same time the outbox.
+
+A line is final once it has an outcome. From then on it holds the completion event as bytes, and
+`announced_at` is set once the event is on its topic.
+"""
 
 scope_heads = sa.Table(
     "scope_heads",
@@ -175,7 +180,10 @@ scope_heads = sa.Table(
     sa.Column("source", sa.SmallInteger, primary_key=True),
     sa.Column("job_id", sa.BigInteger, nullable=False),
 )
-"""Which job's rows are in a scope. Writing the head is what locks the scope and fences older jobs off."""
+"""Which job's rows are in a scope.
+
+A job locks the scope by writing its head. A job whose fence is below the head is turned away.
+"""
 
 factor_heads = sa.Table(
     "factor_heads",
@@ -184,7 +192,7 @@ factor_heads = sa.Table(
     sa.Column("year", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("job_id", sa.BigInteger, nullable=False),
 )
-"""Which job's factors are in force."""
+"""Which job's factors are in force for a type and year."""
 
 member_locks = sa.Table(
     "member_locks",
@@ -192,8 +200,10 @@ member_locks = sa.Table(
     sa.Column("carbon_report_module_id", sa.BigInteger, primary_key=True),
     sa.Column("data_entry_type_id", sa.Integer, primary_key=True),
 )
-"""One row to lock per module and type, whatever the source. Rows, since 2,300 advisory locks of one
-transaction would exhaust the server's lock table."""
+"""One row to lock for each module and type, shared by the jobs of all sources.
+
+They are rows, because 2,300 advisory locks in one transaction would fill the server's lock table.
+"""
 
 dead_letters = sa.Table(
     "dead_letters",
@@ -237,7 +247,7 @@ dead_letters = sa.Table(
         "dead_letters_by_edit", "edited_as", postgresql_where=sa.text("edited_as IS NOT NULL")
     ),
 )
-"""The state of each record of the dead-letter topic, which holds the original's bytes."""
+"""The state of each dead letter. The original record's bytes are on the dead-letter topic."""
 
 dead_letter_actions = sa.Table(
     "dead_letter_actions",
@@ -261,4 +271,7 @@ service_state = sa.Table(
     _now("at"),
     sa.Column("by", sa.Text),
 )
-"""What must outlive a restart and belongs to no job, such as that the dead-letter guard has stopped."""
+"""State that must survive a restart and belongs to no job.
+
+For example, that the dead-letter guard has stopped.
+"""
