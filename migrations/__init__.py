@@ -1,5 +1,6 @@
-"""The schema's history, run by `service.db.migrate` (`uploads migrate`).
+"""The history of the schema; `service.db.migrate` (`uploads migrate`) runs it.
 
-0001 makes the host application's tables where they are missing, 0002 lets rows say where they came from,
-0003 adds the service's own tables. They share a database with its owner: `migrations.adopt` says how.
+0001 creates the host application's tables if they are missing. 0002 adds the columns that say where
+a row came from. 0003 adds the service's own tables. All of them are in the database of the host
+application; `migrations.adopt` has what a migration needs for that.
 """

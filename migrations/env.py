@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that `service.db.migrate` hands it."""
+"""Alembic's entry point: runs the migrations on the connection of `service.db.migrate`."""
 
 from typing import Any
 
@@ -10,11 +10,10 @@ from service.db.tables import metadata
 attributes = context.config.attributes
 
 
-def _applied(*_: object, **details: Any) -> None:
+def _report_revision(*_: object, **details: Any) -> None:
     step = details["step"]
-    attributes["report"](
-        f"{'upgraded to' if step.is_upgrade else 'downgraded from'} revision {step.up_revision_id}"
-    )
+    direction = "upgraded to" if step.is_upgrade else "downgraded from"
+    attributes["report"](f"{direction} revision {step.up_revision_id}")
 
 
 context.configure(
@@ -22,7 +21,7 @@ context.configure(
     target_metadata=metadata,
     version_table=VERSION_TABLE,
     transaction_per_migration=True,
-    on_version_apply=_applied,
+    on_version_apply=_report_revision,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,4 +1,7 @@
-"""The host application's tables, each where it is missing: in a database of one's own, or a demo."""
+"""The host application's tables, each only if it is missing.
+
+They are missing in a demo, and in a database that the service has for itself.
+"""
 
 from migrations.adopt import create_table, drop_table
 

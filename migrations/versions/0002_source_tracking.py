@@ -1,8 +1,8 @@
-"""Source tracking: rows say where they came from and which job wrote them; older rows keep NULL.
+"""Source tracking: a row says where it came from and which job wrote it. Older rows keep NULL.
 
-Runs outside a transaction, on tables in use. Every step looks at what is there first, so that a run which
-was interrupted is simply run again. An application that tracks sources already keeps its columns and
-indexes; an index of ours is built only where none of its own answers the same queries.
+This runs outside a transaction, on tables that are in use. Every step first looks at what is there,
+so an interrupted run can simply be repeated. A host application that tracks sources already keeps
+its columns and indexes; an index of ours is built only if none of its own serves the same queries.
 """
 
 from alembic import op

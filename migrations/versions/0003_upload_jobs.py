@@ -1,4 +1,4 @@
-"""The service's own: the ledger, the heads, the dead letters, and the sequence that numbers the jobs."""
+"""The service's own tables: ledger, heads, locks, dead letters; and the sequence of job ids."""
 
 from alembic import op
 from sqlalchemy import text
@@ -33,7 +33,8 @@ TABLES = {
             last_error_code text,
             last_error_at timestamptz,
             CONSTRAINT upload_jobs_final_check
-                CHECK (outcome IS NULL OR num_nulls(finished_at, event_key, event_headers, event) = 0)
+                CHECK (outcome IS NULL
+                       OR num_nulls(finished_at, event_key, event_headers, event) = 0)
         )
     """,
     "scope_heads": """
@@ -86,13 +87,15 @@ TABLES = {
             dlq_partition integer,
             dlq_offset bigint,
             state text NOT NULL DEFAULT 'open' CHECK (state IN (
-                'open', 'claimed', 'sent', 'resolved', 'failed', 'quarantined', 'superseded', 'discarded'
+                'open', 'claimed', 'sent', 'resolved', 'failed', 'quarantined', 'superseded',
+                'discarded'
             )),
             state_at timestamptz NOT NULL DEFAULT now(),
             state_by text,
             state_reason text,
             edited_as bigint,
-            CONSTRAINT dead_letters_original_key UNIQUE (original_topic, original_partition, original_offset)
+            CONSTRAINT dead_letters_original_key
+                UNIQUE (original_topic, original_partition, original_offset)
         )
     """,
     "dead_letter_actions": """
@@ -128,7 +131,8 @@ INDEXES = [
     "CREATE INDEX dead_letters_by_edit ON dead_letters (edited_as) WHERE edited_as IS NOT NULL",
 ]
 
-# On a manual row, source 0 or unknown, created_by_id is a person.
+# The sequence starts above the job ids that rows have already. On a row that a person typed (source
+# 0 or unknown), created_by_id is the id of that person.
 HIGHEST_JOB_ID = text("SELECT max(created_by_id) FROM data_entries WHERE source BETWEEN 1 AND 5")
 
 
