@@ -119,7 +119,8 @@ class _RowChecker(ABC):
 class EntryChecker(_RowChecker):
     """Checks the rows of an upload of entries.
 
-    Give exactly one of `units` and `module`, or `ValueError` is raised:
+    `target` has the values that every row of the job carries. Give exactly one of `units` and
+    `module`, or `ValueError` is raised:
 
     - `units` for a per-year upload, whose rows name their unit: from the institutional id to
       (unit id, module id). The module id is None if the unit has no calculator report.

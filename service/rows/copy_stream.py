@@ -121,6 +121,6 @@ async def made_ahead(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 async def without_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The pieces without the empty ones, made in this thread; for uploads that are soon read."""
+    """The pieces without the empty ones, made in this thread; for small uploads."""
     for piece in filter(None, pieces):
         yield piece

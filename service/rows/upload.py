@@ -93,10 +93,10 @@ class Upload:
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """The good rows as lines for COPY, many lines in each item.
 
-        A worker thread reads and checks the rows, unless they are few. If they belong to several
-        modules, they come roughly in the order of the modules; the rows of one module keep the
-        order of the file. A malformed file ends the stream early, and `reason` then says so. Raises
-        `TooLarge` if there are more rows than allowed.
+        A worker thread reads and checks the rows, unless they are few. Rows of several modules come
+        roughly in the order of the modules; the rows of one module keep the order of the file. A
+        malformed file ends the stream early, and `reason` then says so. Raises `TooLarge` if there
+        are more rows than allowed.
         """
         run = without_thread if self._table.is_short else made_ahead
         async with aclosing(run(joined_to_pieces(self._lines_of_chunks()))) as pieces:
