@@ -31,7 +31,7 @@ from service.jobs.request import UploadRequest
 from service.rows.reject_file import RejectFile
 from service.settings import CheckSettings
 
-_OF_A_REAL_JOB_ALONE = {
+_FIELDS_OF_REAL_JOBS = {
     "schema_version",
     "job_id",
     "superseded_by",
@@ -39,6 +39,7 @@ _OF_A_REAL_JOB_ALONE = {
     "started_at",
     "finished_at",
 }
+"""Fields of the completion event that a preview has no values for."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -64,13 +65,14 @@ def check(
 ) -> None:
     """Say what an upload of a file would do, without writing anything.
 
-    It reads and checks the file as a worker would, units and unique ids included, and tells which rows are
-    invalid, which modules are affected, and how many rows of which source would be deleted and remain.
+    It reads and checks the file as a worker would, units and unique ids included, and tells which
+    rows are invalid, which modules are affected, and how many rows of which source would be deleted
+    and remain.
 
     Needs `UPLOADS_DATABASE__URL`, whose user may be one that only reads.
 
-    Exit codes: 0 every row is valid, 3 some are invalid, 4 the job would be rejected, 6 it would be parked;
-    1 the database does not answer, 2 the command or a setting is wrong.
+    Exit codes: 0 every row is valid, 3 some are invalid, 4 the job would be rejected, 6 it would be
+    parked; 1 the database does not answer, 2 the command or a setting is wrong.
 
     **Examples**
 
@@ -95,7 +97,7 @@ def check(
         except Poison as error:
             _show_parked(file, error, as_json=as_json)
             raise typer.Exit(EXIT_CODES["parked"]) from None
-    _show(file, job, result, as_json=as_json)
+    _show_result(file, job, result, as_json=as_json)
     raise typer.Exit(EXIT_CODES[result.outcome])
 
 
@@ -103,33 +105,41 @@ async def _preview(
     request: UploadRequest, settings: CheckSettings, rejects: Path | None
 ) -> tuple[Job, Result]:
     async with read_only_database(settings.database) as engine:
-        return await preview(request, engine, settings.limits, lambda found: _kept(found, rejects))
+        return await preview(
+            request,
+            engine,
+            settings.limits,
+            lambda reject_file: _copy_reject_file(reject_file, rejects),
+        )
 
 
-def _show(file: Path, job: Job, result: Result, *, as_json: bool) -> None:
+def _show_result(file: Path, job: Job, result: Result, *, as_json: bool) -> None:
     now = datetime.now(UTC)
     event = UploadCompleted.of(job, result, attempts=1, started_at=now, finished_at=now)
     if as_json:
-        typer.echo(event.model_dump_json(exclude=_OF_A_REAL_JOB_ALONE))
+        typer.echo(event.model_dump_json(exclude=_FIELDS_OF_REAL_JOBS))
     else:
         show_preview(Screen(), file.name, event)
 
 
 def _show_parked(file: Path, error: Poison, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(
-            orjson.dumps({"outcome": "parked", "code": error.code, "message": error.message})
-        )
+        outcome = {"outcome": "parked", "code": error.code, "message": error.message}
+        typer.echo(orjson.dumps(outcome))
     else:
         Screen().line(f"{file.name} would be parked ({error.code}): {error.message}", "red")
 
 
-def _kept(rejects: RejectFile, path: Path | None) -> str | None:
-    if path is None or not rejects.any:
+def _copy_reject_file(reject_file: RejectFile, path: Path | None) -> str | None:
+    """Copy the reject file to `path` and return the path.
+
+    Returns None if there is no path, or no invalid row.
+    """
+    if path is None or not reject_file.any:
         return None
-    rejects.close()
+    reject_file.close()
     try:
-        shutil.copyfile(rejects.path, path)
+        shutil.copyfile(reject_file.path, path)
     except OSError as error:
         raise typer.BadParameter(
             f"{path} cannot be written: {error.strerror}.", param_hint="--rejects"

@@ -8,7 +8,7 @@ import typer
 from service.cli.upload_options import JsonOption
 
 NOT_INSTALLED = 2
-"""The exit code where the demo is left out, as in the image for production."""
+"""The exit code if the demo is left out, as it is in the image for production."""
 
 
 def register(cli: typer.Typer) -> None:
@@ -28,9 +28,9 @@ def demo(
 ) -> None:
     """See the service at work, in a minute and without installing anything.
 
-    Starts a PostgreSQL, a Kafka broker and a worker of its own, fills a small university, and sends eleven
-    uploads through Kafka. After each it shows what has changed; at the end, that nothing else has. Everything
-    is removed again. Nothing is read from `UPLOADS_…` variables.
+    Starts a PostgreSQL, a Kafka broker and a worker of its own, fills a small university, and sends
+    eleven uploads through Kafka. After each it shows what has changed; at the end, that nothing
+    else has. Everything is removed again. Nothing is read from `UPLOADS_…` variables.
 
     Exit codes: 0 all checks hold, 1 one does not, 2 a program that it needs is missing.
 
@@ -40,7 +40,8 @@ def demo(
     - `uploads demo --json > story.json`
     - `uploads demo --keep`
     """
-    # imported here and nowhere else: a worker in production must not load the demo, nor need it to be there
+    # Imported only here: a worker in production must not load the demo, and the image for
+    # production does not even have it.
     try:
         from service.demo.command import run_demo  # noqa: PLC0415
     except ModuleNotFoundError as error:

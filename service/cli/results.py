@@ -1,4 +1,4 @@
-"""How a job ended, for people: a line, or a page of tables."""
+"""How a job ended, for people: in one line, or in tables."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from service.contract.events import (
 from service.kafka.event_stream import Event
 
 EXIT_CODES: Final = {"succeeded": 0, "partial": 3, "rejected": 4, "superseded": 5, "parked": 6}
-"""What a command that waits for a job ends with, by the job's outcome."""
+"""The exit code of a command that shows how a job ended, by the job's outcome."""
 
 STYLES: Final = {
     "succeeded": "green",
@@ -29,7 +29,7 @@ SHOWN_MODULES = 50
 
 
 def summary(event: Event) -> str:
-    """A job's end, or its progress, in a line."""
+    """Return a job's end, or its progress, in one line."""
     match event:
         case UploadParked():
             return (
@@ -37,37 +37,39 @@ def summary(event: Event) -> str:
             )
         case UploadProgress():
             return f"job {event.job_id} {event.stage}  {event.rows_done:,} rows"
-    what = f"{event.provider_type} {event.data_entry_type} {event.year}"
-    return f"job {event.job_id} {event.outcome}  {what}  {_rows(event)}{_because(event)}"
+    upload = f"{event.provider_type} {event.data_entry_type} {event.year}"
+    end = f"{_describe_rows(event)}{_describe_reason(event)}"
+    return f"job {event.job_id} {event.outcome}  {upload}  {end}"
 
 
 def show_end(screen: Screen, event: UploadCompleted | UploadParked) -> None:
-    """All that is known about how a job ended."""
+    """Show all that its event says about how a job ended."""
     style = STYLES[event.outcome]
     if isinstance(event, UploadParked):
         screen.line(f"Job {event.job_id}: parked ({event.code})", style)
         screen.line(event.message)
-        screen.line(
-            f"`uploads dead-letters show {event.dead_letter_id}` says more; a replay may still complete it."
-        )
+        command = f"uploads dead-letters show {event.dead_letter_id}"
+        screen.line(f"`{command}` says more; a replay may still complete it.")
         return
+
     seconds = (event.finished_at - event.started_at).total_seconds()
-    screen.line(f"Job {event.job_id}: {event.outcome}{_because(event)}", style)
-    screen.line(f"{_rows(event)}; {seconds:.1f} s, attempt {event.attempts}")
+    screen.line(f"Job {event.job_id}: {event.outcome}{_describe_reason(event)}", style)
+    screen.line(f"{_describe_rows(event)}; {seconds:.1f} s, attempt {event.attempts}")
     show_details(screen, event)
 
 
 def show_preview(screen: Screen, name: str, event: UploadCompleted) -> None:
-    """All that is known about how a job with the file of this name would end."""
-    screen.line(f"{name} would be {event.outcome}{_because(event)}", STYLES[event.outcome])
-    screen.line(_rows(event))
+    """Show how a job with the file of this name would end."""
+    outcome = f"{event.outcome}{_describe_reason(event)}"
+    screen.line(f"{name} would be {outcome}", STYLES[event.outcome])
+    screen.line(_describe_rows(event))
     show_details(screen, event)
 
 
 def show_details(screen: Screen, event: UploadCompleted) -> None:
-    """The tables of what a job changed, or would change, and of the rows that it skipped."""
+    """Show what a job changed, or would change, and the rows that it skipped."""
     if event.affected_modules:
-        screen.line(_modules(event.affected_modules))
+        screen.line(_describe_modules(event.affected_modules))
     if event.sources:
         _show_sources(screen, event.sources)
     if event.factors is not None:
@@ -78,29 +80,32 @@ def show_details(screen: Screen, event: UploadCompleted) -> None:
         screen.line(f"All invalid rows: {event.reject_file}")
 
 
-def _rows(event: UploadCompleted) -> str:
+def _describe_rows(event: UploadCompleted) -> str:
     rows = event.rows
-    return f"{rows.total:,} {_plural(rows.total, 'row')}, {rows.processed:,} taken over, {rows.skipped:,} invalid"
+    total = _count_of(rows.total, "row")
+    return f"{total}, {rows.processed:,} taken over, {rows.skipped:,} invalid"
 
 
-def _because(event: UploadCompleted) -> str:
+def _describe_reason(event: UploadCompleted) -> str:
+    """Return why the job changed nothing, as a further sentence; empty if there is no reason."""
     if event.superseded_by is not None:
         return f". Job {event.superseded_by} is newer and has replaced the same"
-    return f". {event.reason.message}" if event.reason is not None else ""
+    if event.reason is not None:
+        return f". {event.reason.message}"
+    return ""
 
 
-def _modules(modules: list[int]) -> str:
-    listed = ", ".join(map(str, modules[:SHOWN_MODULES]))
-    more = (
-        f", and {len(modules) - SHOWN_MODULES:,} more (--json lists them)"
-        if len(modules) > SHOWN_MODULES
-        else ""
-    )
-    return f"{len(modules):,} affected {_plural(len(modules), 'module')}: {listed}{more}"
+def _describe_modules(modules: list[int]) -> str:
+    count = _count_of(len(modules), "affected module")
+    shown = ", ".join(map(str, modules[:SHOWN_MODULES]))
+    hidden = len(modules) - SHOWN_MODULES
+    if hidden <= 0:
+        return f"{count}: {shown}"
+    return f"{count}: {shown}, and {hidden:,} more (--json lists them)"
 
 
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"
+def _count_of(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _show_sources(screen: Screen, lines: list[SourceLine]) -> None:

@@ -13,7 +13,10 @@ from service.contract.events import UploadProgress
 
 
 class Screen:
-    """Standard output. What it shows may come from a file: nothing in it is read as markup."""
+    """Standard output.
+
+    Texts may come from an uploaded file, so nothing in them is read as markup of `rich`.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
@@ -23,7 +26,7 @@ class Screen:
         return self._console.is_terminal
 
     def line(self, text: str, style: str = "") -> None:
-        """One line, however long."""
+        """Print one line, however long; it is never broken."""
         self._console.print(Text(text, style), soft_wrap=True)
 
     def table(
@@ -33,12 +36,16 @@ class Screen:
         *,
         numbers: Sequence[str] = (),
     ) -> None:
-        """Rows under their headings; the columns in `numbers` are set to the right."""
-        cells = [[_shown(value) for value in row] for row in rows]
+        """Print rows under their headings: as a table on a terminal, in aligned columns elsewhere.
+
+        On a terminal, the columns named in `numbers` are aligned to the right.
+        """
+        cells = [[_format_cell(value) for value in row] for row in rows]
         if not self.is_terminal:
-            for line in _aligned([list(headings), *cells]):
+            for line in _align_columns([list(headings), *cells]):
                 self.line(line)
             return
+
         table = Table(header_style="bold")
         for heading in headings:
             table.add_column(
@@ -49,11 +56,15 @@ class Screen:
         self._console.print(table)
 
     @contextmanager
-    def waiting(self, for_what: str) -> Iterator["Waiting"]:
-        """Shows how far a job has come, while the body runs."""
+    def waiting(self, description: str) -> Iterator["Waiting"]:
+        """Show how far a job has come, while the body runs: as a bar on a terminal, else in lines.
+
+        `description` stands beside the bar until the first progress event.
+        """
         if not self.is_terminal:
             yield Waiting()
             return
+
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,26 +73,25 @@ class Screen:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
-            yield _Bar(bar, for_what)
+            yield _ProgressBar(bar, description)
 
 
 class Waiting:
-    """Shows progress as lines beside the output, on standard error."""
+    """Shows progress in lines on standard error."""
 
     def show(self, progress: UploadProgress) -> None:
-        """The latest progress event."""
-        done = (
-            f"{progress.bytes_done:,} of {progress.bytes_total:,} bytes"
-            if progress.bytes_total
-            else "inline"
-        )
-        typer.echo(f"{progress.stage}: {progress.rows_done:,} rows, {done}", err=True)
+        """Show the latest progress event."""
+        if progress.bytes_total:
+            read = f"{progress.bytes_done:,} of {progress.bytes_total:,} bytes"
+        else:
+            read = "inline"  # the rows are in the message itself, so there is no file
+        typer.echo(f"{progress.stage}: {progress.rows_done:,} rows, {read}", err=True)
 
 
-class _Bar(Waiting):
-    def __init__(self, bar: Progress, for_what: str) -> None:
+class _ProgressBar(Waiting):
+    def __init__(self, bar: Progress, description: str) -> None:
         self._bar = bar
-        self._task = bar.add_task(for_what, total=None, rows=0)
+        self._task = bar.add_task(description, total=None, rows=0)
 
     def show(self, progress: UploadProgress) -> None:
         self._bar.update(
@@ -93,11 +103,11 @@ class _Bar(Waiting):
         )
 
 
-def _shown(value: object) -> str:
+def _format_cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _align_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

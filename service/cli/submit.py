@@ -74,14 +74,15 @@ def submit(
 ) -> None:
     """Submit a file as an upload job, and print the job's id.
 
-    A file that is not below the storage root is copied there first, to `submitted/ID/`. Names that end in
-    `.gz` or `.zst` are taken as compressed. For the `api-…` kinds and `external-integration`, FILE may also
-    be a `.json` list of objects, one for each row; 1 MiB at most.
+    A file that is not below the storage root is copied there first, to `submitted/ID/`. Names that
+    end in `.gz` or `.zst` are taken as compressed. For the `api-…` kinds and
+    `external-integration`, FILE may also be a `.json` list of objects, one for each row; 1 MiB at
+    most.
 
     Needs `UPLOADS_DATABASE__URL`, `UPLOADS_KAFKA__BOOTSTRAP_SERVERS` and `UPLOADS_STORAGE__ROOT`.
 
-    Exit codes with `--wait`: 0 succeeded, 3 partial, 4 rejected, 5 superseded, 6 parked, 7 no answer in time.
-    Always: 1 something does not answer, 2 the command or a setting is wrong.
+    Exit codes with `--wait`: 0 succeeded, 3 partial, 4 rejected, 5 superseded, 6 parked, 7 no
+    answer in time. Always: 1 something does not answer, 2 the command or a setting is wrong.
 
     **Examples**
 
@@ -89,7 +90,7 @@ def submit(
     - `uploads submit fleet.csv.gz --type vehicles --year 2025 --replace-scope year`
     - `uploads submit lab.csv --type member --year 2025 --module 4711`
     - `uploads submit planes.csv --type plane --year 2025 --provider factors`
-    - `uploads submit sync.json --type train --year 2025 --provider external-integration --wait --json`
+    - `uploads submit sync.json --type train --year 2025 --provider external-integration --json`
     """
     with usage_errors():
         request = UploadRequest.of(
@@ -104,29 +105,29 @@ def submit(
             based_on=based_on,
         )
         settings = Settings.read()
-        if wait:
-            work = _submit_and_wait(request, settings, job_id, timeout, as_json=as_json)
-        else:
-            work = _submit(request, settings, job_id, as_json=as_json)
-        exit_code = asyncio.run(work)
+        if not wait:
+            asyncio.run(_submit(request, settings, job_id, as_json=as_json))
+            return
+        exit_code = asyncio.run(
+            _submit_and_wait(request, settings, job_id, timeout, as_json=as_json)
+        )
     raise typer.Exit(exit_code)
 
 
 async def _submit(
     request: UploadRequest, settings: Settings, job_id: int | None, *, as_json: bool
-) -> int:
+) -> None:
     topic = Topics(settings.kafka.topic_prefix).job_topic(request.provider_type)
     await require_topic(settings.kafka, topic)
-    job = await _send(request, settings, topic, job_id=job_id)
+    job = await _publish_job(request, settings, topic, job_id=job_id)
     if as_json:
         typer.echo(
             orjson.dumps({"job_id": job.job_id, "topic": topic, "key": job.key, "file": job.file})
         )
-    else:
-        typer.echo(job.job_id)
-        told = f"`uploads watch --job {job.job_id} --from-beginning` tells how it ends"
-        typer.echo(f"Submitted to {topic}; {told}.", err=True)
-    return 0
+        return
+    typer.echo(job.job_id)
+    advice = f"`uploads watch --job {job.job_id} --from-beginning` tells how it ends"
+    typer.echo(f"Submitted to {topic}; {advice}.", err=True)
 
 
 async def _submit_and_wait(
@@ -137,18 +138,19 @@ async def _submit_and_wait(
     *,
     as_json: bool,
 ) -> int:
+    """Submit the job, show its end, and return the exit code. `patience` is in seconds."""
     topics = Topics(settings.kafka.topic_prefix)
     topic = topics.job_topic(request.provider_type)
     await require_topic(settings.kafka, topic)
-    # listening comes first, or the answer of a quick worker would be missed
+    # Listen first: a quick worker may publish the event before the job id is even shown.
     async with listen_to_events(settings.kafka, topics.completed, topics.progress) as events:
-        job = await _send(request, settings, topic, job_id=job_id)
+        job = await _publish_job(request, settings, topic, job_id=job_id)
         if not as_json:
             typer.echo(job.job_id)
         return await wait_for_end(events, job.job_id, patience, Screen(), as_json=as_json)
 
 
-async def _send(
+async def _publish_job(
     request: UploadRequest, settings: Settings, topic: str, *, job_id: int | None
 ) -> Job:
     store = FileStore.of(settings.storage)

@@ -6,7 +6,7 @@ import typer
 
 from service.cli.screen import Screen
 from service.domain.catalogue import ENTRY_TYPES, FACTOR_TYPES, entry_type, factor_type, module_name
-from service.domain.catalogue.pages import template as rendered
+from service.domain.catalogue.pages import template as template_of
 
 
 def register(cli: typer.Typer) -> None:
@@ -45,13 +45,13 @@ def template(
     if factors and unit_specific:
         raise typer.BadParameter("factors belong to no unit.", param_hint="--unit-specific")
     if type_ is None:
-        _list(factors=factors)
-    else:
-        kind = factor_type(type_) if factors else entry_type(type_)
-        typer.echo(rendered(kind, per_year=not unit_specific), nl=False)
+        _list_types(factors=factors)
+        return
+    catalogue_type = factor_type(type_) if factors else entry_type(type_)
+    typer.echo(template_of(catalogue_type, per_year=not unit_specific), nl=False)
 
 
-def _list(*, factors: bool) -> None:
-    kinds = (FACTOR_TYPES if factors else ENTRY_TYPES).values()
-    rows = [(str(kind.id), kind.name, module_name(kind.module_type_id)) for kind in kinds]
+def _list_types(*, factors: bool) -> None:
+    types = (FACTOR_TYPES if factors else ENTRY_TYPES).values()
+    rows = [(str(type_.id), type_.name, module_name(type_.module_type_id)) for type_ in types]
     Screen().table(("number", "type", "module"), rows, numbers=("number",))

@@ -27,7 +27,8 @@ YearOption = Annotated[int, typer.Option(min=1900, max=2200, help="The year that
 ProviderOption = Annotated[
     ProviderType | None,
     typer.Option(
-        help="Who uploads, and how. Default: `csv-module-per-year`, and with `--module` `csv-module-unit-specific`."
+        help="Who uploads, and how. Default: `csv-module-per-year`, "
+        "and with `--module` `csv-module-unit-specific`."
     ),
 ]
 ModuleOption = Annotated[
@@ -42,7 +43,8 @@ ModuleOption = Annotated[
 ReplaceScopeOption = Annotated[
     ReplaceScope | None,
     typer.Option(
-        help="Replace in the units that the file has rows for (`affected`, the default), or in all of the `year`."
+        help="Replace in the units that the file has rows for (`affected`, the default), "
+        "or in all of the `year`."
     ),
 ]
 OnRowErrorOption = Annotated[
@@ -54,12 +56,12 @@ OnRowErrorOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 _OPTION_OF = {"file": "FILE", "module": "--module", "replace_scope": "--replace-scope"}
-"""The option or argument that gives each part of a request."""
+"""The option or argument for each part of a request."""
 
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Show a request that makes no sense as a wrong use of the command, naming the option."""
+    """Turn a `BadRequest` of the body into typer's `BadParameter`, which names the option."""
     try:
         yield
     except BadRequest as error:

@@ -11,7 +11,7 @@ from service.contract.events import UploadCompleted, UploadParked, UploadProgres
 from service.kafka.event_stream import ReceivedEvent
 
 NO_ANSWER = 7
-"""The exit code when a job's end was not told in time."""
+"""The exit code if no event told the end of the job in time."""
 
 
 async def wait_for_end(
@@ -22,11 +22,14 @@ async def wait_for_end(
     *,
     as_json: bool,
 ) -> int:
-    """Show how a job goes and ends; the exit code that says it. `patience` in seconds."""
+    """Show the progress and the end of a job, and return the exit code for it.
+
+    Waits for `patience` seconds; after that, the exit code is `NO_ANSWER`.
+    """
     try:
         async with asyncio.timeout(patience):
             with screen.waiting("waiting for a worker") as waiting:
-                end, value = await _end_of(events, job_id, waiting)
+                end, value = await _receive_end(events, job_id, waiting)
     except TimeoutError:
         typer.echo(
             f"No answer within {patience:g} s: the job may still wait, or be at work. "
@@ -41,13 +44,14 @@ async def wait_for_end(
     return EXIT_CODES[end.outcome]
 
 
-async def _end_of(
+async def _receive_end(
     events: AsyncIterator[ReceivedEvent], job_id: int, waiting: Waiting
 ) -> tuple[UploadCompleted | UploadParked, bytes]:
-    async for heard in events:
-        if heard.event.job_id != job_id:
+    """Return the event that says how the job ended, and its bytes."""
+    async for received in events:
+        if received.event.job_id != job_id:
             continue
-        if not isinstance(heard.event, UploadProgress):
-            return heard.event, heard.value
-        waiting.show(heard.event)
+        if not isinstance(received.event, UploadProgress):
+            return received.event, received.value
+        waiting.show(received.event)
     raise AssertionError("events never end")

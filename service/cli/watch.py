@@ -33,8 +33,8 @@ def watch(
 ) -> None:
     """Print how jobs end, a line for each completed or parked one, until Ctrl-C.
 
-    Needs `UPLOADS_KAFKA__BOOTSTRAP_SERVERS`. Any number of people may watch; nobody else gets fewer events.
-    `--json` prints each event's body as it is on the topic.
+    Needs `UPLOADS_KAFKA__BOOTSTRAP_SERVERS`. Any number of people may watch; nobody else gets fewer
+    events. `--json` prints each event's body as it is on the topic.
 
     **Examples**
 
@@ -44,26 +44,25 @@ def watch(
     """
     kafka = KafkaOnly.read().kafka
     with suppress(KeyboardInterrupt):
-        asyncio.run(_watch(kafka, as_json=as_json, from_beginning=from_beginning, only=job))
+        asyncio.run(_watch(kafka, job, as_json=as_json, from_beginning=from_beginning))
 
 
 async def _watch(
-    kafka: KafkaSettings, *, as_json: bool, from_beginning: bool, only: int | None
+    kafka: KafkaSettings, job_id: int | None, *, as_json: bool, from_beginning: bool
 ) -> None:
-    screen, topics = Screen(), Topics(kafka.topic_prefix)
+    screen = Screen()
+    topics = Topics(kafka.topic_prefix)
     await require_topic(kafka, topics.completed, *topics.all_jobs)
     async with listen_to_events(kafka, topics.completed, from_beginning=from_beginning) as events:
-        async for heard in events:
-            if only not in {None, heard.event.job_id}:
+        async for received in events:
+            if job_id is not None and received.event.job_id != job_id:
                 continue
             if as_json:
-                typer.echo(heard.value)
+                typer.echo(received.value)
             else:
-                screen.line(
-                    f"{heard.at.astimezone():%Y-%m-%d %H:%M:%S}  {summary(heard.event)}",
-                    _style(heard.event),
-                )
+                time = f"{received.at.astimezone():%Y-%m-%d %H:%M:%S}"
+                screen.line(f"{time}  {summary(received.event)}", _style_of(received.event))
 
 
-def _style(event: Event) -> str:
+def _style_of(event: Event) -> str:
     return "" if isinstance(event, UploadProgress) else STYLES[event.outcome]

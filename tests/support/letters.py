@@ -1,4 +1,4 @@
-"""Dead letters without Kafka: what is delivered ends, or is parked by the real code, in a topic kept in memory."""
+"""Dead letters without Kafka: the real code parks and replays, with topics kept in memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,10 @@ OPEN = (LetterState.OPEN,)
 
 @dataclass
 class PostOffice:
-    """A worker, an operator, and the topics between them. `waiting` is what was sent and not delivered yet."""
+    """A worker, an operator, and the topics between them.
+
+    `waiting` are the records that were sent and are not delivered yet.
+    """
 
     jobs: Jobs
     topics: Topics = field(default_factory=lambda: Topics("uploads"))
@@ -53,7 +56,10 @@ class PostOffice:
         )
 
     async def deliver(self, record: Record) -> UUID | None:
-        """Take one record as a worker does: to its job's end, or into a dead letter, whose id this is."""
+        """Process one record as a worker does.
+
+        Returns the id of the dead letter that it becomes, None if its job comes to an end.
+        """
         provider_type = self.topics.provider_type(record.topic)
         assert provider_type is not None
         self.offset += 1
@@ -76,7 +82,7 @@ class PostOffice:
         return None
 
     async def park(self, provider_type: ProviderType, value: bytes | None, **record: Any) -> UUID:
-        """Deliver a message that is poison; the letter that it becomes."""
+        """Deliver a message that is poison, and return the id of its dead letter."""
         letter_id = await self.deliver(
             Record(self.topics.job_topic(provider_type), record.pop("key", b"k"), value, **record)
         )
@@ -84,7 +90,7 @@ class PostOffice:
         return letter_id
 
     async def deliver_waiting(self) -> list[UUID | None]:
-        """Deliver all that was sent; the letters that some of it became."""
+        """Deliver all records that were sent, and return the ids of the dead letters among them."""
         waiting, self.waiting = self.waiting, []
         return [await self.deliver(record) for record in waiting]
 
@@ -157,6 +163,6 @@ class PostOffice:
             await conn.execute(text(statement), values)
 
     async def row(self, query: str) -> tuple[Any, ...]:
-        """The one row that a query gives."""
+        """Return the one row of a query."""
         async with self.engine.connect() as conn:
             return tuple((await conn.execute(text(query))).one())

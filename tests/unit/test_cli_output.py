@@ -140,7 +140,10 @@ def test_a_preview_says_what_would_be() -> None:
     [
         (
             completed("succeeded"),
-            "job 7 succeeded  csv-module-per-year other_purchases 2025  10,000 rows, 9,999 taken over, 1 invalid",
+            (
+                "job 7 succeeded  csv-module-per-year other_purchases 2025  "
+                "10,000 rows, 9,999 taken over, 1 invalid"
+            ),
         ),
         (PARKED, "job 7 parked  factors  wrong_size: It was cut short."),
     ],

@@ -1,4 +1,4 @@
-"""What is decided about dead letters without a database: filters as typed, edits, headers, and how things are shown."""
+"""Dead letters without a database: filters as typed, edits, headers, and how things are shown."""
 
 from collections.abc import Iterator
 from dataclasses import replace
