@@ -1,6 +1,7 @@
-"""`python -m bench [--full] [P1 P7 …]`: every row, each as a process of its own; then docs/performance.md.
+"""`python -m bench [--full] [P1 P7 …]`: measure every row, then write docs/performance.md.
 
-Exit code 0 only if every row ran; whether a goal was reached is for people to judge.
+Each row runs in its own process. The exit code is 0 if every row ran; people judge whether a goal
+was reached.
 """
 
 import argparse
@@ -72,17 +73,16 @@ def main(asked: set[str], *, full: bool) -> int:
     }
     failed = []
     for number, (command, arguments) in enumerate(commands.items(), 1):
-        tell(
-            f"[{number} of {len(commands)}] {', '.join(NAMES[command])}: bench.{command} {' '.join(arguments)}"
-        )
+        names = ", ".join(NAMES[command])
+        tell(f"[{number} of {len(commands)}] {names}: bench.{command} {' '.join(arguments)}")
         for name in NAMES[command]:
             (KEPT / f"{name}.json").unlink(missing_ok=True)
+
         before = time.monotonic()
-        if subprocess.run(
-            [sys.executable, "-m", f"bench.{command}", *arguments], check=False
-        ).returncode:
+        process = [sys.executable, "-m", f"bench.{command}", *arguments]
+        if subprocess.run(process, check=False).returncode:
             failed += NAMES[command]
-            print(f"{', '.join(NAMES[command])} did not run", flush=True)
+            print(f"{names} did not run", flush=True)
         tell(f"took {time.monotonic() - before:.0f} s")
     page.write([name for names in NAMES.values() for name in names])
     return 1 if failed else 0

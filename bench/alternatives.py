@@ -1,6 +1,6 @@
-"""P6: the rows of P1 with what people would use instead.
+"""P6: the rows of P1, written by the libraries that people would use instead.
 
-`python -m bench.alternatives [--rows 100000] [--runs 5]`; it needs what requirements-bench.lock lists.
+`python -m bench.alternatives [--rows 100000] [--runs 5]`; it needs requirements-bench.lock.
 """
 
 import argparse
@@ -29,7 +29,7 @@ ORM, DLT = "SQLAlchemy ORM, add_all", ("dlt merge, rows", "dlt merge, arrow")
 
 
 async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[float]]:
-    """Seconds of every way of doing it, in turn; the first round is not counted."""
+    """Run every method in turn; return its seconds by name. The first round is not counted."""
     async with (
         running.database(units=UNITS) as (url, conn),
         running.database(units=UNITS) as (other_url, other),
@@ -43,7 +43,7 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
         engine = create_async_engine(f"postgresql+asyncpg://{address}")
         blocking = sa.create_engine(f"postgresql+psycopg2://{address}")
         async with workers(settings, running.home), talking(settings) as talk:
-            ways: dict[str, Callable[[], Awaitable[object]]] = {
+            methods: dict[str, Callable[[], Awaitable[object]]] = {
                 "service": lambda: talk.timed(message(path, next(ids))),
                 ORM: lambda: libraries.orm(engine, path, units, next(ids)),
                 "SQLAlchemy Core, insert": lambda: libraries.core(engine, path, units, next(ids)),
@@ -57,19 +57,19 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
                     libraries.dlt_arrow, running.home, other_url, path, units, next(ids)
                 ),
             }
-            times: dict[str, list[float]] = {name: [] for name in ways}
+            times: dict[str, list[float]] = {name: [] for name in methods}
             for run in range(runs + 1):
-                for name, processor in ways.items():
+                for name, replace in methods.items():
                     await settle(conn)
                     await settle(other)
                     before = time.perf_counter()
-                    await processor()
+                    await replace()
                     if run:
                         times[name].append(time.perf_counter() - before)
-                told = ", ".join(
+                latest = ", ".join(
                     f"{name} {taken[-1]:.2f} s" for name, taken in times.items() if taken
                 )
-                tell(f"run {run} of {runs}: {told or 'warmed up'}")
+                tell(f"run {run} of {runs}: {latest or 'warmed up'}")
         await engine.dispose()
         blocking.dispose()
         return times
@@ -89,8 +89,9 @@ async def main(rows: int, runs: int) -> None:
     for name, taken in times.items():
         row.facts.append([name, spread(taken), f"{ratio_of_pairs(ours, taken):.1f}x"])
     row.notes = [
-        "The service's time is the whole way from the message to the event, with every row checked; the others' is a "
-        "call in a warm process, with nothing checked. dlt writes into tables of its own."
+        "The service's time is the whole way from the message to the event, with every row "
+        "checked; the others' is a call in a warm process, with nothing checked. dlt writes into "
+        "tables of its own."
     ]
     row.keep()
 

@@ -1,6 +1,7 @@
-"""P7: how the time grows: with the rows of the file, with the modules that it is for, and with other people's rows.
+"""P7: how the time grows: with the rows of the file, with its modules, and with rows of others.
 
-`python -m bench.growth [--rows 1000 10000 100000 300000] [--modules 1 …] [--others 0 1000000] [--runs 3]`
+`python -m bench.growth [--rows 1000 10000 100000 300000] [--modules 1 …] [--others 0 1000000]
+[--runs 3]`
 """
 
 import argparse
@@ -22,15 +23,19 @@ if TYPE_CHECKING:
     import asyncpg
 
 WITHIN = 1.2
-"""How far off a straight line, or off flat, a point may lie."""
+"""The largest factor by which a point may be off a straight line, or off a constant."""
 
 UNITS, MANY_UNITS = 500, 2500
 FIXED_ROWS = 50_000
 
-# Rows that others own: of all kinds and sources, in all modules, a few of them beside the rows of the job.
+# Rows of other types and sources, in all modules; a few of them are in the same modules as the rows
+# of the job.
 _OTHERS = f"""
-    INSERT INTO data_entries (data_entry_type_id, carbon_report_module_id, data, year, unit_id, source)
-    SELECT kind.id, module.id, '{{"name": "entered by somebody", "total_spent_amount": 12.5}}', {YEAR},
+    INSERT INTO data_entries (
+        data_entry_type_id, carbon_report_module_id, data, year, unit_id, source
+    )
+    SELECT entry_type.id, module.id,
+           '{{"name": "entered by somebody", "total_spent_amount": 12.5}}', {YEAR},
            report.unit_id, NULLIF((ARRAY[0, 0, 0, 2, 4, 5, 6])[1 + floor(random() * 7)::int], 6)
     FROM generate_series(1, $1::int) AS n
     JOIN LATERAL (SELECT 1 + (n::bigint * 7919) % $2::bigint AS id) AS picked ON true
@@ -39,27 +44,27 @@ _OTHERS = f"""
     JOIN LATERAL (
         SELECT ids[1 + n % array_length(ids, 1)] AS id
         FROM (SELECT ($3::jsonb ->> module.module_type_id::text)::int[] AS ids) AS of_module
-    ) AS kind ON true
+    ) AS entry_type ON true
 """
 
 
 async def add_others(conn: "asyncpg.Connection[Any]", rows: int) -> None:
-    """Fill the table with so many rows of others."""
-    kinds: dict[int, list[int]] = {}
+    """Add rows of others to the table."""
+    types: dict[int, list[int]] = {}
     for entry in ENTRY_TYPES.values():
-        kinds.setdefault(entry.module_type_id, []).append(entry.id)
-    listed = ", ".join(
-        f'"{module}": "{{{",".join(map(str, ids))}}}"' for module, ids in kinds.items()
+        types.setdefault(entry.module_type_id, []).append(entry.id)
+    types_as_json = ", ".join(
+        f'"{module}": "{{{",".join(map(str, ids))}}}"' for module, ids in types.items()
     )
     modules = await conn.fetchval("SELECT max(id) FROM carbon_report_modules")
-    await conn.execute(_OTHERS, rows, modules, f"{{{listed}}}", timeout=3600)
+    await conn.execute(_OTHERS, rows, modules, f"{{{types_as_json}}}", timeout=3600)
     await conn.execute("VACUUM ANALYZE data_entries", timeout=3600)
 
 
 async def timed(
     talk: Talk, conn: "asyncpg.Connection[Any]", path: Path, ids: "count[int]", runs: int
 ) -> float:
-    """The median time of replacing a file's rows by as many."""
+    """The median seconds of replacing a file's rows by as many."""
     await talk.timed(message(path, next(ids)))
     times = []
     for _ in range(runs):
@@ -71,26 +76,31 @@ async def timed(
 async def sweep(
     running: Servers, others: int, files: dict[int, tuple[int, int]], runs: int
 ) -> dict[int, float]:
-    """Seconds of each file, given as (rows, modules), on a table that holds so many rows of others."""
+    """Time the replace of each file on a table with `others` rows of others.
+
+    `files` gives rows and modules of each file by a key; the result gives seconds by that key.
+    """
     async with running.database(units=MANY_UNITS) as (url, conn):
         if others:
             await add_others(conn, others)
         settings = settings_of(running, url)
         root = Path(settings.storage.root.removeprefix("file://"))
-        ids, found = count(1000), {}
+        ids, seconds = count(1000), {}
         async with workers(settings, running.home), talking(settings) as talk:
             for key, (rows, modules) in files.items():
                 path = write_purchases(root / f"{key}.csv", rows, units=modules)
-                found[key] = await timed(talk, conn, path, ids, runs)
-                tell(
-                    f"{rows:,} rows, {modules:,} modules, {others:,} rows of others: {found[key]:.2f} s"
-                )
+                seconds[key] = await timed(talk, conn, path, ids, runs)
+                what = f"{rows:,} rows, {modules:,} modules, {others:,} rows of others"
+                tell(f"{what}: {seconds[key]:.2f} s")
                 path.unlink()
-        return found
+        return seconds
 
 
 def straight_line(points: dict[int, float]) -> tuple[float, float, float]:
-    """Start, slope, and by which factor at most a point is off the line that fits best relative to its points."""
+    """Fit a line; return its start, its slope, and the largest factor by which a point is off.
+
+    The line minimises the relative errors.
+    """
     x, y = np.array(list(points), dtype=float), np.array(list(points.values()))
     (start, slope), *_ = np.linalg.lstsq(
         np.stack([1 / y, x / y], axis=1), np.ones_like(y), rcond=None
@@ -112,9 +122,8 @@ async def main(sizes: list[int], modules: list[int], others: list[int], runs: in
         )
         by_others = {}
         for number in others:
-            (by_others[number],) = (
-                await sweep(running, number, {1: (FIXED_ROWS, UNITS)}, runs)
-            ).values()
+            seconds_of_file = await sweep(running, number, {1: (FIXED_ROWS, UNITS)}, runs)
+            by_others[number] = seconds_of_file[1]
     start, slope, off = straight_line(by_rows)
     flat = max(by_others.values()) / by_others[min(others)]
     row.figures = [
@@ -156,8 +165,8 @@ async def main(sizes: list[int], modules: list[int], others: list[int], runs: in
     row.keep()
 
 
-def _points(found: dict[int, float]) -> list[tuple[float, float]]:
-    return [(float(x), seconds) for x, seconds in found.items()]
+def _points(seconds_by_size: dict[int, float]) -> list[tuple[float, float]]:
+    return [(float(size), seconds) for size, seconds in seconds_by_size.items()]
 
 
 if __name__ == "__main__":

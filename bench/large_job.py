@@ -1,4 +1,4 @@
-r"""P1 and P2: one large job, the whole way from its message to its event, against `psql \copy`; and its memory.
+r"""P1 and P2: one large job from its message to its event, against `psql \copy`; and its memory.
 
 `python -m bench.large_job [--rows 100000 1000000] [--units 500] [--runs 5]`
 """
@@ -19,9 +19,9 @@ P1_GOAL, P2_GOAL = 1.0, 60.0
 
 
 async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, space: Row) -> None:
-    """Interleaved runs, each side on a table of its own: the service replaces its rows, then psql its own.
+    """Run the service and psql in turn, each on its own table; add the results to the two rows.
 
-    On one table each would delete what the other left, in the order in which the other wrote it.
+    On a shared table, each side would delete the rows of the other, in the other's order.
     """
     async with (
         with_.database(units=units) as (url, conn),
@@ -48,9 +48,8 @@ async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, 
                 grown.append(peak_memory(worker) - idle)
                 await settle(other)
                 theirs.append(psql.replace(other_url, ready_made, modules))
-                tell(
-                    f"{rows:,} rows, run {run} of {runs}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
-                )
+                latest = f"service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
+                tell(f"{rows:,} rows, run {run} of {runs}: {latest}")
     speed.figures.append(Figure(f"{rows:,} rows", ratio_of_pairs(ours, theirs), P1_GOAL))
     speed.facts.append([f"{rows:,}", spread(ours), spread(theirs), f"{rows / median(ours):,.0f}"])
     space.figures.append(Figure(f"{rows:,} rows", max(grown), P2_GOAL, at_least=False, unit=" MB"))

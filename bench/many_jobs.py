@@ -1,4 +1,4 @@
-"""P3: many small jobs, one worker, against a bare loop over asyncpg and aiokafka.
+"""P3: many small jobs with one worker, against a bare loop over asyncpg and aiokafka.
 
 `python -m bench.many_jobs [--jobs 2000] [--runs 5]`
 """
@@ -25,9 +25,9 @@ async def main(jobs: int, runs: int) -> None:
             for run in range(1, runs + 1):
                 ours.append(await service.run(jobs))
                 theirs.append(await bare.run(jobs))
-                tell(
-                    f"run {run} of {runs}: service {jobs / ours[-1]:.0f} jobs/s, bare {jobs / theirs[-1]:.0f} jobs/s"
-                )
+                service_speed, bare_speed = jobs / ours[-1], jobs / theirs[-1]
+                latest = f"service {service_speed:.0f} jobs/s, bare {bare_speed:.0f} jobs/s"
+                tell(f"run {run} of {runs}: {latest}")
     row.figures.append(Figure("speed", ratio_of_pairs(ours, theirs), GOAL))
     row.facts = [["", "time", "jobs/s", "ms a job"]]
     for name, times in (("service", ours), ("bare loop", theirs)):

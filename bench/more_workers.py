@@ -1,4 +1,4 @@
-"""P4: the jobs of P3 with one, two and four workers in one group, and which core is full when more do not help.
+"""P4: the jobs of P3 with one, two and four workers in one group, and who uses the cores.
 
 `python -m bench.more_workers [--jobs 2000] [--runs 5]`
 """
@@ -16,11 +16,11 @@ from bench.support.workers import cpu_seconds
 GOAL = 1.5
 COUNTS = (1, 2, 4)
 FULL = 0.9
-"""The share of all processor time above which there is nothing left to give to another worker."""
+"""The share of all processor time above which another worker finds no free core."""
 
 
 def used(running: Servers, line: Line) -> dict[str, float]:
-    """Processor seconds so far, by who used them."""
+    """Processor seconds that each part has used so far."""
     pids = [worker.process.pid for worker in line.processes if worker.process]
     return {
         "workers": sum(map(cpu_seconds, pids)),
@@ -39,9 +39,8 @@ async def main(jobs: int, runs: int) -> None:
     with servers() as running:
         for run in range(1, runs + 1):
             for count in COUNTS:
-                async with service_line(
-                    running, count
-                ) as line:  # no others beside it: idle ones take their share too
+                # a line for each count: idle workers of other lines would use processor time too
+                async with service_line(running, count) as line:
                     before = used(running, line)
                     times[count].append(await line.run(jobs))
                     after = used(running, line)
@@ -49,8 +48,8 @@ async def main(jobs: int, runs: int) -> None:
                 shares[count].append(
                     {name: (after[name] - before[name]) / available for name in after}
                 )
-            told = ", ".join(f"{count}: {jobs / times[count][-1]:.0f} jobs/s" for count in COUNTS)
-            tell(f"run {run} of {runs}: {told}")
+            latest = ", ".join(f"{count}: {jobs / times[count][-1]:.0f} jobs/s" for count in COUNTS)
+            tell(f"run {run} of {runs}: {latest}")
     row.figures = [
         Figure(
             f"{count} workers", ratio_of_pairs(times[count], times[1]), GOAL if count == 2 else None
@@ -74,7 +73,8 @@ async def main(jobs: int, runs: int) -> None:
         )
     busy = {name: median([share[name] for share in shares[2]]) for name in names}
     if sum(busy.values()) >= FULL:
-        row.excuse = f"all {os.cpu_count()} cores full ({', '.join(f'{name} {part:.0%}' for name, part in busy.items())})"
+        users = ", ".join(f"{name} {part:.0%}" for name, part in busy.items())
+        row.excuse = f"all {os.cpu_count()} cores full ({users})"
     points = [(float(count), jobs / median(times[count])) for count in COUNTS]
     row.curves = [Curve("workers", "workers", "jobs per second", {"service": points})]
     row.keep()

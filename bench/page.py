@@ -1,4 +1,4 @@
-"""docs/performance.md: what was measured, between its markers, and the curves as pictures."""
+"""Writes docs/performance.md: the measured part between its markers, and the curves as pictures."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ plt.rcParams["svg.hashsalt"] = "carbon-uploads"  # the same curve is the same fi
 
 
 def write(names: list[str]) -> None:
-    """Put what was kept of these rows between the page's markers."""
+    """Write the kept results of these rows between the page's markers."""
     rows = []
     for name in names:
         try:
@@ -45,16 +45,19 @@ def _machine() -> str:
         r"<kafka.version>(.*?)</kafka.version>|<version>(\d+\.\d+\.\d+)</version>", POM.read_text()
     )
     postgres = os.popen(f"'{find_binaries() / 'postgres'}' --version").read().split()[-1]
+
+    processor = model.group(1) if model else platform.machine()
+    memory = int(total.group(1)) / 2**20 if total else 0
+    kafka_version = next(filter(None, kafka.groups())) if kafka else "?"
+    libraries = ", ".join(
+        f"{name} {version(name)}"
+        for name in ("asyncpg", "aiokafka", "faststream", "sqlalchemy", "orjson")
+    )
     return (
         f"Written on {datetime.now(UTC):%Y-%m-%d}, measured on {os.cpu_count()} cores "
-        f"({model.group(1) if model else platform.machine()}), {int(total.group(1)) / 2**20 if total else 0:.0f} GiB, "
-        f"Linux {platform.release()}; Python {platform.python_version()}, PostgreSQL {postgres} with its default "
-        f"durability, Apache Kafka {next(filter(None, kafka.groups())) if kafka else '?'}, "
-        + ", ".join(
-            f"{name} {version(name)}"
-            for name in ("asyncpg", "aiokafka", "faststream", "sqlalchemy", "orjson")
-        )
-        + "."
+        f"({processor}), {memory:.0f} GiB, "
+        f"Linux {platform.release()}; Python {platform.python_version()}, PostgreSQL {postgres} "
+        f"with its default durability, Apache Kafka {kafka_version}, {libraries}."
     )
 
 
@@ -65,26 +68,33 @@ def _summary(rows: list[Row]) -> str:
     ]
     for row in rows:
         for number, figure in enumerate(row.figures):
-            verdict = "reached" if figure.reached else row.excuse or "not reached"
-            work = (
-                (f"[{row.name}](#{row.name.lower()})", row.title, row.against)
-                if not number
-                else ("", "", "")
-            )
-            goal = (
-                ""
-                if figure.goal is None
-                else f"{'≥' if figure.at_least else '≤'} {_value(figure, figure.goal)}"
-            )
+            work = ("", "", "")
+            if number == 0:
+                work = (f"[{row.name}](#{row.name.lower()})", row.title, row.against)
             found = f"**{_value(figure, figure.value)}**"
-            lines.append(
-                f"| {' | '.join((*work, figure.label, goal, found, verdict if goal else ''))} |"
-            )
+            cells = (*work, figure.label, _goal(figure), found, _verdict(row, figure))
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def _goal(figure: Figure) -> str:
+    if figure.goal is None:
+        return ""
+    sign = "≥" if figure.at_least else "≤"
+    return f"{sign} {_value(figure, figure.goal)}"
+
+
+def _verdict(row: Row, figure: Figure) -> str:
+    if figure.goal is None:
+        return ""
+    if figure.reached:
+        return "reached"
+    return row.excuse or "not reached"
+
+
 def _value(figure: Figure, value: float) -> str:
-    return f"{value:.0f}{figure.unit}" if value >= 20 else f"{value:.2f}{figure.unit}"
+    digits = 0 if value >= 20 else 2
+    return f"{value:.{digits}f}{figure.unit}"
 
 
 def _section(row: Row) -> str:
@@ -103,7 +113,7 @@ def _section(row: Row) -> str:
 
 
 def _draw(curve: Curve) -> str:
-    """Draw a curve as an SVG file; its name."""
+    """Draw a curve as an SVG file; return the file's name."""
     figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
     for label, points in curve.lines.items():
         style = "--" if label == "line" else "o-"

@@ -1,4 +1,4 @@
-"""P10: every type, prepared but not written: rows per second against the `csv` module just reading the file.
+"""P10: every type, prepared but not written, against the `csv` module that only reads the file.
 
 `python -m bench.prepare_alone [--rows 20000] [--runs 5]`
 """
@@ -43,7 +43,7 @@ UNITS = {f"U{number}": (number, number + 1000) for number in range(500)}
 
 
 def cell(column: Column, number: int) -> str:
-    """A good cell; texts differ from row to row, so that what must be unique is."""
+    """A good cell; texts differ from row to row, because some must be unique."""
     match column:
         case _ if column is UNIT:
             return f"U{number % 500}"
@@ -59,41 +59,45 @@ def cell(column: Column, number: int) -> str:
             return f"{column.example} {number}"
 
 
-def write(path: Path, kind: CatalogueType, rows: int) -> None:
-    """A file of a kind with all of its columns but the one that overrides a computed value, as templates have it."""
-    columns = [column for column in columns_of(kind, per_year=True) if column.name != "kg_co2eq"]
+def write(path: Path, type_: CatalogueType, rows: int) -> None:
+    """Write a file of a type with the columns of its template.
+
+    These are all columns but the one that overrides a computed value.
+    """
+    columns = [column for column in columns_of(type_, per_year=True) if column.name != "kg_co2eq"]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(column.name for column in columns)
         writer.writerows([cell(column, number) for column in columns] for number in range(rows))
 
 
-def job_of(kind: CatalogueType) -> Job:
-    is_entries = isinstance(kind, EntryType)
+def job_of(type_: CatalogueType) -> Job:
+    is_entries = isinstance(type_, EntryType)
     provider = ProviderType.CSV_MODULE_PER_YEAR if is_entries else ProviderType.FACTORS
     claim = {"url": "file:///nowhere.csv", "size": 1, "sha256": "0" * 64}
     return parse_job(
         provider,
-        orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": kind.name, "file": claim}),
+        orjson.dumps({"job_id": 1, "year": YEAR, "data_entry_type": type_.name, "file": claim}),
     )
 
 
-async def prepare(path: Path, kind: CatalogueType, home: Path) -> float:
-    """Seconds until all rows are lines for COPY. Raises `RuntimeError` where a row is bad."""
+async def prepare(path: Path, type_: CatalogueType, home: Path) -> float:
+    """Seconds until all rows are lines for COPY. Raises `RuntimeError` if a row is bad."""
     before = time.perf_counter()
-    with open_csv(path, kind, per_year=True, max_columns=100) as table:
+    with open_csv(path, type_, per_year=True, max_columns=100) as table:
         checker: EntryChecker | FactorChecker
-        if isinstance(kind, EntryType):
-            checker = EntryChecker(kind, table.header, RowTags(kind.id, YEAR, 1, 1), units=UNITS)
+        if isinstance(type_, EntryType):
+            tags = RowTags(type_.id, YEAR, 1, 1)
+            checker = EntryChecker(type_, table.header, tags, units=UNITS)
         else:
-            checker = FactorChecker(kind, table.header)
+            checker = FactorChecker(type_, table.header)
         rejects = RejectFile(home / "rejected.csv", table.header)
-        upload = Upload(job_of(kind), table, checker, rejects, max_rows=10**7, progress=Progress())
+        upload = Upload(job_of(type_), table, checker, rejects, max_rows=10**7, progress=Progress())
         async with aclosing(upload.lines()) as lines:
             async for _ in lines:
                 pass
     if upload.tally.skipped or not upload.tally.processed:
-        raise RuntimeError(f"{kind.name}: {upload.tally.errors[:1]}")
+        raise RuntimeError(f"{type_.name}: {upload.tally.errors[:1]}")
     return time.perf_counter() - before
 
 
@@ -114,17 +118,17 @@ async def main(rows: int, runs: int) -> None:
     ratios = []
     with TemporaryDirectory(prefix="uploads-bench-") as name:
         home = Path(name)
-        for kind in (*ENTRY_TYPES.values(), *FACTOR_TYPES.values()):
+        for type_ in (*ENTRY_TYPES.values(), *FACTOR_TYPES.values()):
             path = home / "file.csv"
-            write(path, kind, rows)
-            pairs = [(await prepare(path, kind, home), read(path)) for _ in range(runs)]
+            write(path, type_, rows)
+            pairs = [(await prepare(path, type_, home), read(path)) for _ in range(runs)]
             ratios.append(median([reading / preparing for preparing, reading in pairs]))
             ours, theirs = (rows / median(times) for times in zip(*pairs, strict=True))
-            sort = "entries" if isinstance(kind, EntryType) else "factors"
+            sort = "entries" if isinstance(type_, EntryType) else "factors"
             row.facts.append(
-                [f"{kind.name} ({sort})", f"{ours:,.0f}", f"{theirs:,.0f}", f"{ratios[-1]:.3f}"]
+                [f"{type_.name} ({sort})", f"{ours:,.0f}", f"{theirs:,.0f}", f"{ratios[-1]:.3f}"]
             )
-            tell(f"{kind.name}, {sort}: {ratios[-1]:.3f}")
+            tell(f"{type_.name}, {sort}: {ratios[-1]:.3f}")
     row.figures = [
         Figure("median type", statistics.median(ratios), MEDIAN_GOAL),
         Figure("slowest type", min(ratios), LEAST_GOAL),

@@ -1,4 +1,4 @@
-r"""P8: ten replaces in a row of the same rows, with nothing done for the table in between, beside plain psql.
+r"""P8: ten replaces in a row of the same rows, without a VACUUM in between, beside plain psql.
 
 `python -m bench.repeats [--rows 1000000] [--repeats 10]`
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 UNITS = 500
 MORE = 1.15
-"""By how much the service may drift more than psql does."""
+"""The largest factor by which the service may drift more than psql."""
 
 
 async def sizes(conn: "asyncpg.Connection[Any]") -> tuple[float, float]:
@@ -33,7 +33,7 @@ async def sizes(conn: "asyncpg.Connection[Any]") -> tuple[float, float]:
 
 
 def drift(times: list[float]) -> float:
-    """How the last third of the replaces compares with the first one."""
+    """The median of the last third of the replaces, divided by the first one."""
     return median(times[-(len(times) // 3) :]) / times[0]
 
 
@@ -63,9 +63,8 @@ async def main(rows: int, repeats: int) -> None:
                 for run in range(1, repeats + 1):
                     ours.append((await talk.timed(message(file, next(ids))))[0])
                     theirs.append(psql.replace(other_url, ready_made, modules))
-                    tell(
-                        f"replace {run} of {repeats}: service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
-                    )
+                    latest = f"service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
+                    tell(f"replace {run} of {repeats}: {latest}")
                 after = [await sizes(conn), await sizes(other)]
     more = drift(ours) / drift(theirs)
     row.figures.append(Figure("drift against psql's", more, MORE, at_least=False, unit="x"))

@@ -1,4 +1,4 @@
-"""P5: one small job on an idle service: how long until its event is here, against the bare loop.
+"""P5: one small job on an idle service: the time until its event, against the bare loop.
 
 `python -m bench.small_job [--jobs 300]`
 """

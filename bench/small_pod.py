@@ -1,4 +1,4 @@
-"""P9: how long the event loop is held up during a large job, and a 50,000-row job in a small pod.
+"""P9: how long a large job blocks the event loop, and a 50,000-row job in a small pod.
 
 `python -m bench.small_pod [--rows 1000000] [--pod-rows 50000]`
 """
@@ -25,12 +25,12 @@ from tests.support.worker import Process, running
 GAP_GOAL, ANSWER_GOAL = 100.0, 1.0
 UNITS = 500
 BEAT = 0.001
-"""Seconds that the heart sleeps between two beats."""
+"""Seconds to sleep between two beats."""
 
 
 @asynccontextmanager
-async def heart(gaps: list[float]) -> AsyncIterator[None]:
-    """Beat on this event loop while the body runs, and note for how long it was held up, in ms."""
+async def beating_heart(gaps: list[float]) -> AsyncIterator[None]:
+    """Beat on this event loop while the body runs; add to `gaps` how late each beat was, in ms."""
 
     async def beat() -> None:
         while True:
@@ -47,7 +47,10 @@ async def heart(gaps: list[float]) -> AsyncIterator[None]:
 
 
 async def full_core(with_: Servers, rows: int) -> tuple[list[float], float]:
-    """The gaps of a worker's event loop during a job, in ms, and the job's seconds; the worker is in this process."""
+    """Return the gaps of a worker's event loop during a job, in ms, and the job's seconds.
+
+    The worker runs in this process.
+    """
     gaps: list[float] = []
     async with with_.database(units=UNITS) as (url, _):
         settings = settings_of(with_, url)
@@ -58,13 +61,17 @@ async def full_core(with_: Servers, rows: int) -> tuple[list[float], float]:
             await talk.timed(message(path, 1))
             gc.collect()
             gc.freeze()  # as `uploads serve` does
-            async with heart(gaps):
+            async with beating_heart(gaps):
                 seconds, _event = await talk.timed(message(path, 2))
     return sorted(gaps), seconds
 
 
 async def small_pod(with_: Servers, rows: int) -> tuple[float, float, float, int, str]:
-    """Seconds of a job, of the longest and the median answer of `/health/live`, the peak in MB, and how."""
+    """Run a job in a pod.
+
+    Return the seconds of the job and of the slowest answer of `/health/live`, the peak memory in
+    MB, the number of answers, and how the pod is made.
+    """
     async with with_.database(units=UNITS) as (url, _):
         settings = settings_of(with_, url)
         path = write_purchases(
@@ -82,7 +89,7 @@ async def small_pod(with_: Servers, rows: int) -> tuple[float, float, float, int
 
 
 async def ask(worker: Process, answers: list[float]) -> None:
-    """Ask whether the worker lives, over and over; a new connection each time, as a probe has it."""
+    """Ask again and again whether the worker is live, each time over a new connection."""
     while True:
         before = time.perf_counter()
         async with httpx.AsyncClient(timeout=30) as client:
@@ -97,9 +104,8 @@ async def main(rows: int, pod_rows: int) -> None:
         gaps, whole = await full_core(started, rows)
         tell(f"{rows:,} rows in {whole:.1f} s, the longest gap {gaps[-1]:.0f} ms")
         seconds, longest, peak, asked, how = await small_pod(started, pod_rows)
-        tell(
-            f"{pod_rows:,} rows in the pod in {seconds:.1f} s, the slowest answer after {longest:.2f} s"
-        )
+        slowest = f"the slowest answer after {longest:.2f} s"
+        tell(f"{pod_rows:,} rows in the pod in {seconds:.1f} s, {slowest}")
     row.figures = [
         Figure("longest gap of the event loop", gaps[-1], GAP_GOAL, at_least=False, unit=" ms"),
         Figure(

@@ -1,4 +1,4 @@
-"""Where the time of one large job goes: its parts one after the other, each by itself, on the same rows.
+"""Where the time of one large job goes: each of its parts alone, one after the other.
 
 `python -m bench.where [--rows 100000] [--runs 5]`
 """
@@ -70,7 +70,7 @@ class Stopwatch(dict[str, list[float]]):
 async def once(
     watch: Stopwatch, settings: "Settings", path: Path, units: dict[str, Any], job_id: int
 ) -> None:
-    """All parts of one replace, with nothing at the same time as anything else."""
+    """Run all parts of one replace, one after the other."""
     store = FileStore.of(settings.storage)
     file = FileRef(**claim(path))
     with watch("fetch"):
@@ -147,14 +147,19 @@ async def main(rows: int, runs: int) -> None:
         watch = await measure(running, rows, runs)
     whole = sum(median(watch[part]) for part in PARTS)
     row.facts = [["part", "ms", "µs a row", "share of the sum"]]
-    for part, told in PARTS.items():
+    for part, label in PARTS.items():
         seconds = median(watch[part])
         row.facts.append(
-            [told, f"{seconds * 1000:.1f}", f"{seconds / rows * 1e6:.2f}", f"{seconds / whole:.0%}"]
+            [
+                label,
+                f"{seconds * 1000:.1f}",
+                f"{seconds / rows * 1e6:.2f}",
+                f"{seconds / whole:.0%}",
+            ]
         )
     row.notes = [
-        f"The sum is {whole:.2f} s. In the service parse, check and order run in a thread while the server copies, so "
-        "a job takes less than the sum where there is a second core."
+        f"The sum is {whole:.2f} s. In the service parse, check and order run in a thread while "
+        "the server copies, so a job takes less than the sum where there is a second core."
     ]
     row.keep()
 

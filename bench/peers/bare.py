@@ -1,7 +1,7 @@
-"""A bare loop over asyncpg and aiokafka: what one who needs no more would write, with no validation and no way back.
+"""A bare loop over asyncpg and aiokafka: the least code that does the job, without any validation.
 
-A job is: read the file, the ledger line, COPY, heads, delete, counts, close, one `acks=all` produce, the
-announced mark, one offset commit. It runs in a process of its own, as the service does.
+A job is: read the file, write the ledger line, COPY, heads, delete, counts, close, one `acks=all`
+produce, the announced mark, one offset commit. It runs in its own process, as the service does.
 """
 
 import argparse
@@ -31,26 +31,30 @@ HEADS = """
     DO UPDATE SET job_id = excluded.job_id WHERE scope_heads.job_id < excluded.job_id
 """
 DELETE = """
-    DELETE FROM data_entries WHERE carbon_report_module_id = ANY($1::bigint[]) AND data_entry_type_id = $2
-    AND source = 1 AND created_by_id IS DISTINCT FROM $3
+    DELETE FROM data_entries
+    WHERE carbon_report_module_id = ANY($1::bigint[]) AND data_entry_type_id = $2 AND source = 1
+      AND created_by_id IS DISTINCT FROM $3
 """
 COUNTS = """
     SELECT source, count(*) FROM data_entries
     WHERE carbon_report_module_id = ANY($1::bigint[]) AND data_entry_type_id = $2 GROUP BY source
 """
 BEGIN = """
-    INSERT INTO upload_jobs (job_id, provider_type, fingerprint, data_entry_type_id, year, partition_key, attempts)
+    INSERT INTO upload_jobs (
+        job_id, provider_type, fingerprint, data_entry_type_id, year, partition_key, attempts
+    )
     VALUES ($1, 'csv-module-per-year', '', $2, $3, '', 1)
 """
 CLOSE = """
-    UPDATE upload_jobs SET outcome = 'succeeded', finished_at = $2, event_key = '', event_headers = '', event = $3
+    UPDATE upload_jobs SET outcome = 'succeeded', finished_at = $2,
+        event_key = '', event_headers = '', event = $3
     WHERE job_id = $1
 """
 ANNOUNCED = "UPDATE upload_jobs SET announced_at = $2 WHERE job_id = $1"
 
 
 async def run(url: str, bootstrap_servers: str, topic: str, completed: str) -> None:
-    """Consume for ever."""
+    """Consume until the process is killed."""
     conn = await asyncpg.connect(url)
     units = await places(conn)
     producer = AIOKafkaProducer(
@@ -79,7 +83,7 @@ async def run(url: str, bootstrap_servers: str, topic: str, completed: str) -> N
 async def apply(
     conn: "asyncpg.Connection[Any]", job: dict[str, Any], units: dict[str, Any]
 ) -> bytes:
-    """Write one job's rows; its event."""
+    """Write one job's rows; return its event."""
     job_id, year = job["job_id"], job["year"]
     path = Path(unquote(job["file"]["url"].removeprefix("file://")))
     rows = list(_rows(path, job_id, year, units))
@@ -101,16 +105,14 @@ def _rows(path: Path, job_id: int, year: int, units: dict[str, Any]) -> Iterator
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             unit, module = units[row.pop("unit_institutional_id")]
-            row["quantity"], row["total_spent_amount"] = (
-                float(row["quantity"]),
-                float(row["total_spent_amount"]),
-            )
+            row["quantity"] = float(row["quantity"])
+            row["total_spent_amount"] = float(row["total_spent_amount"])
             yield PURCHASES.id, module, unit, year, 1, job_id, json.dumps(row, ensure_ascii=False)
 
 
 @contextmanager
 def running(settings: Settings, topic: str, completed: str) -> Iterator[None]:
-    """The loop in a process of its own, once it consumes; killed at the end."""
+    """Run the loop in another process, once it consumes; kill it at the end."""
     addresses = [settings.database.url.get_secret_value(), settings.kafka.bootstrap_servers]
     command = [sys.executable, "-m", "bench.peers.bare", *addresses, topic, completed]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -1,8 +1,9 @@
-"""What people would write instead with SQLAlchemy, pandas and dlt; each replaces a file's rows as far as it can.
+"""What people would write instead with SQLAlchemy, pandas and dlt, to replace the rows of a file.
 
-They read the same file, convert the numbers, look the units up in a dictionary that is there beforehand,
-delete what was there of the same source and module, and write. None of them checks a row, keeps a ledger,
-tells anybody or can be asked twice; they are called in this process, with no message to wait for.
+They read the same file, convert the numbers, look the units up in a dictionary that was made
+before, delete the older rows of the same source and modules, and write. None of them checks a row,
+keeps a ledger or publishes an event, and none may run twice for one job. They are called in this
+process, without a message to wait for.
 """
 
 import json
@@ -33,7 +34,7 @@ class Entry:
 registry().map_imperatively(Entry, data_entries)
 
 
-def _older(modules: set[int]) -> Any:
+def _delete_older(modules: set[int]) -> Any:
     return sa.delete(data_entries).where(
         data_entries.c.carbon_report_module_id.in_(modules),
         data_entries.c.data_entry_type_id == PURCHASES.id,
@@ -45,7 +46,7 @@ async def orm(engine: AsyncEngine, path: Path, units: dict[str, Any], job_id: in
     """`add_all` of mapped objects, through asyncpg."""
     rows = list(entries(path, units, job_id))
     async with AsyncSession(engine) as session, session.begin():
-        await session.execute(_older({row["carbon_report_module_id"] for row in rows}))
+        await session.execute(_delete_older({row["carbon_report_module_id"] for row in rows}))
         session.add_all([_entry(row) for row in rows])
 
 
@@ -60,19 +61,19 @@ async def core(engine: AsyncEngine, path: Path, units: dict[str, Any], job_id: i
     """One `insert` of many rows, through asyncpg."""
     rows = list(entries(path, units, job_id))
     async with engine.begin() as conn:
-        await conn.execute(_older({row["carbon_report_module_id"] for row in rows}))
+        await conn.execute(_delete_older({row["carbon_report_module_id"] for row in rows}))
         await conn.execute(sa.insert(data_entries), rows)
 
 
 def pandas(engine: sa.Engine, path: Path, units: dict[str, Any], job_id: int) -> None:
     """`read_csv` and `to_sql`, through psycopg2, with many rows in a statement."""
     read = pd.read_csv(path)
-    placed = read.pop("unit_institutional_id").map(units)
+    places = read.pop("unit_institutional_id").map(units)
     frame = pd.DataFrame(
         {
             "data_entry_type_id": PURCHASES.id,
-            "carbon_report_module_id": [module for _, module in placed],
-            "unit_id": [unit for unit, _ in placed],
+            "carbon_report_module_id": [module for _, module in places],
+            "unit_id": [unit for unit, _ in places],
             "year": 2025,
             "source": 1,
             "created_by_id": job_id,
@@ -80,7 +81,7 @@ def pandas(engine: sa.Engine, path: Path, units: dict[str, Any], job_id: int) ->
         }
     )
     with engine.begin() as conn:
-        conn.execute(_older(set(frame["carbon_report_module_id"].tolist())))
+        conn.execute(_delete_older(set(frame["carbon_report_module_id"].tolist())))
         frame.to_sql(
             "data_entries",
             conn,
@@ -111,7 +112,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"data": json.dumps(row["data"], ensure_ascii=False)}
 
 
-def _merge(home: Path, url: str, made: Callable[[], Any], name: str) -> None:
+def _merge(home: Path, url: str, read_rows: Callable[[], Any], name: str) -> None:
     pipeline = dlt.pipeline(
         f"bench_{name}",
         destination=dlt.destinations.postgres(url.replace("postgresql+asyncpg", "postgresql")),
@@ -121,7 +122,7 @@ def _merge(home: Path, url: str, made: Callable[[], Any], name: str) -> None:
     )
     pipeline.run(
         dlt.resource(
-            made(),
+            read_rows(),
             name="data_entries",
             write_disposition="merge",
             merge_key=("carbon_report_module_id", "source"),

@@ -10,12 +10,13 @@ from service.demo.postgres import find_binaries
 
 
 def replace(url: str, ready_made: Path, modules: list[int], source: int = 1) -> float:
-    """Seconds that one replace takes, in one transaction."""
-    listed = ",".join(map(str, modules))
+    """Replace the rows of the modules in one transaction; return the seconds that it takes."""
+    module_ids = ",".join(map(str, modules))
     script = "\n".join(
         (
             "BEGIN;",
-            f"DELETE FROM data_entries WHERE carbon_report_module_id = ANY('{{{listed}}}'::bigint[]) "
+            "DELETE FROM data_entries "
+            f"WHERE carbon_report_module_id = ANY('{{{module_ids}}}'::bigint[]) "
             f"AND data_entry_type_id = {PURCHASES.id} AND source = {source};",
             rf"\copy data_entries ({', '.join(COLUMNS)}) FROM '{ready_made}'",
             "COMMIT;",

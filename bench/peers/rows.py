@@ -1,4 +1,4 @@
-"""The rows of a file as one would make them for a library: read, converted, told their unit and module."""
+"""The rows of a file as a library needs them: read and converted, with their unit and module."""
 
 import csv
 from collections.abc import Iterator

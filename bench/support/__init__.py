@@ -1,1 +1,1 @@
-"""What every measurement takes: servers, files, a worker, and a client that keeps the time."""
+"""What every measurement needs: servers, files, a worker, and a client with a stopwatch."""

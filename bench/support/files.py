@@ -1,4 +1,4 @@
-r"""The files that are uploaded: realistic purchases, and the same rows ready-made for `\copy`."""
+r"""Files to upload: realistic purchases, and the same rows prepared as text for `\copy`."""
 
 import random
 from collections.abc import Iterator
@@ -15,33 +15,36 @@ if TYPE_CHECKING:
     import asyncpg
 
 PURCHASES = entry_type("other_purchases")
-HEADER = "unit_institutional_id,name,supplier,quantity,total_spent_amount,currency,purchase_institutional_code"
+HEADER = (
+    "unit_institutional_id,name,supplier,quantity,total_spent_amount,currency,"
+    "purchase_institutional_code"
+)
 
 _UNITS = """
     SELECT unit.institutional_id, unit.id, module.id FROM units AS unit
     JOIN carbon_reports AS report ON report.unit_id = unit.id
-    JOIN carbon_report_modules AS module ON module.carbon_report_id = report.id WHERE module.module_type_id = $1
+    JOIN carbon_report_modules AS module ON module.carbon_report_id = report.id
+    WHERE module.module_type_id = $1
 """
 
 
 def write_purchases(
     path: Path, rows: int, *, units: int, first_unit: int = 1, seed: int = 7
 ) -> Path:
-    """A file of purchases of so many units, in no order; one name in ten is quoted."""
+    """Write a file of purchases of `units` units, in no order; one name in ten is quoted."""
     chance = random.Random(seed)
     with path.open("w", encoding="utf-8") as file:
         file.write(f"{HEADER}\n")
         for number in range(rows):
             name = f'"Pipettes, {number} ""x"""' if number % 10 == 0 else f"Réactif {number}"
             unit, amount = chance.randrange(units) + first_unit, chance.randrange(10**6) / 100
-            file.write(
-                f"U{unit},{name},Fournisseur {number % 900},{number % 12 + 1},{amount},chf,C{number % 400}\n"
-            )
+            supplier, quantity, code = number % 900, number % 12 + 1, number % 400
+            file.write(f"U{unit},{name},Fournisseur {supplier},{quantity},{amount},chf,C{code}\n")
     return path
 
 
 def claim(path: Path) -> dict[str, Any]:
-    """The claim check of a file, hashed without holding it in memory."""
+    """The claim check of a file; it is hashed without loading it into memory."""
     with path.open("rb") as file:
         return {
             "url": path.as_uri(),
@@ -63,7 +66,7 @@ def message(path: Path, job_id: int, **more: Any) -> dict[str, Any]:
 async def places(
     conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASES.module_type_id
 ) -> dict[str, Any]:
-    """Unit and module by institutional id."""
+    """The ids of unit and module by institutional id."""
     return {row[0]: (row[1], row[2]) for row in await conn.fetch(_UNITS, module_type_id)}
 
 
@@ -78,7 +81,7 @@ def lines(path: Path, units: dict[str, Any], job_id: int) -> Iterator[bytes]:
 
 
 def write_ready_made(source: Path, target: Path, units: dict[str, Any], job_id: int) -> Path:
-    """The rows of a file as text for COPY: parsed, checked and tagged beforehand."""
+    """Write the rows of a file as text for COPY: parsed, checked and tagged already."""
     with target.open("wb") as file:
         file.writelines(line + b"\n" for line in lines(source, units, job_id))
     return target

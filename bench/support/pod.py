@@ -1,4 +1,4 @@
-"""A small pod: a process that gets a quarter of a core and 512 MiB, by control groups where they may be used."""
+"""A small pod: a process with a quarter of a core and 512 MiB, by control groups if possible."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 SHARE = 0.25
 MEMORY = 512 * 2**20
 PERIOD = 0.1
-"""Seconds in which the process may run for `SHARE` of the time."""
+"""Seconds of a period; in each, the process may run for `SHARE` of the time."""
 
 ROOT = Path("/sys/fs/cgroup")
 NAME = f"uploads-bench-{os.getpid()}"
@@ -18,7 +18,7 @@ NAME = f"uploads-bench-{os.getpid()}"
 
 @contextmanager
 def pod(pid: int) -> Iterator[str]:
-    """Put a running process into one; how it is done, in words."""
+    """Limit a running process to a small pod; yield in words how this is done."""
     groups = _groups()
     try:
         for group, limits in groups.items():
@@ -29,7 +29,10 @@ def pod(pid: int) -> Iterator[str]:
     except OSError:
         _remove(groups)
         with _stopped_and_continued(pid):
-            yield "stopped for three quarters of the time, its memory not limited: control groups can't be used here"
+            yield (
+                "stopped for three quarters of the time, its memory not limited: "
+                "control groups can't be used here"
+            )
         return
     try:
         yield "a control group of a quarter core and 512 MiB"
@@ -50,7 +53,7 @@ def _groups() -> dict[Path, dict[str, int | str]]:
 
 
 def _remove(groups: dict[Path, dict[str, int | str]]) -> None:
-    """Give the processes back to the group above, and remove the groups."""
+    """Move the processes back to the parent groups, and remove the groups."""
     for group in groups:
         if group.is_dir():
             for pid in (group / "cgroup.procs").read_text().split():

@@ -1,4 +1,4 @@
-"""What a measurement found: figures against goals, for people at once, and kept for the page."""
+"""Results of a measurement: figures against goals, printed at once and kept for the page."""
 
 import json
 import random
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 KEPT = Path(__file__).parents[2] / ".bench"
-"""Where results lie until the page is written."""
+"""The directory of results until the page is written."""
 
 MARGIN = 1.03
 """A median of after/before up to this is no loss, whatever its interval is."""
@@ -21,7 +21,7 @@ MARGIN = 1.03
 
 @dataclass
 class Figure:
-    """One number against its goal; without a goal it is only stated. `at_least`: more is better."""
+    """One number and its goal, if it has one. With `at_least`, more is better; else less is."""
 
     label: str
     value: float
@@ -37,7 +37,7 @@ class Figure:
 
     @property
     def margin(self) -> float:
-        """How far on the good side of its goal: 1 is the goal itself."""
+        """The factor by which the value is better than its goal; 1 is the goal itself."""
         if self.goal is None:
             return float("inf")
         low, high = (self.goal, self.value) if self.at_least else (self.value, self.goal)
@@ -78,7 +78,7 @@ class Curve:
 
 @dataclass
 class Row:
-    """One row of the page: P1 to P10. `facts` are a table, its header first; `notes` are sentences."""
+    """One row of the page: P1 to P10. `facts` are a table with a header; `notes` are sentences."""
 
     name: str
     title: str
@@ -88,9 +88,9 @@ class Row:
     notes: list[str] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     excuse: str = ""
-    """What stands in for the goal where the row allows something else, such as a core shown to be full."""
+    """A reason that counts instead of the goal, such as proof that all cores are full."""
     measured: str = ""
-    """When, and by which command, once it is kept."""
+    """When and by which command it was measured; empty until `keep`."""
 
     @property
     def verdict(self) -> str:
@@ -99,7 +99,7 @@ class Row:
         return self.excuse or "not reached"
 
     def line(self) -> str:
-        """`P1 1.03 (goal 1.00) reached`: the figure with the least margin."""
+        """The figure with the least margin, as `P1 1.03 (goal 1.00) reached`."""
         if not self.figures:
             return f"{self.name}: {self.title}"
         worst = min(self.figures, key=lambda figure: figure.margin)
@@ -107,7 +107,7 @@ class Row:
         return f"{self.name} {worst.value:.2f}{worst.unit}{goal} {self.verdict}"
 
     def keep(self) -> None:
-        """Say the line, and keep everything for the page."""
+        """Print the line, and keep everything for the page."""
         command = shlex.join(["python", "-m", f"bench.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
         self.measured = f"Measured on {datetime.now(UTC):%Y-%m-%d} by `{command}`."
         KEPT.mkdir(exist_ok=True)
@@ -116,15 +116,15 @@ class Row:
 
     @classmethod
     def kept(cls, name: str) -> Self:
-        """What was kept. Raises `FileNotFoundError`."""
-        found: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
-        found["figures"] = [Figure(**figure) for figure in found["figures"]]
-        found["curves"] = [Curve(**curve) for curve in found["curves"]]
-        return cls(**found)
+        """Return the row that was kept under this name. Raises `FileNotFoundError`."""
+        kept: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
+        kept["figures"] = [Figure(**figure) for figure in kept["figures"]]
+        kept["curves"] = [Curve(**curve) for curve in kept["curves"]]
+        return cls(**kept)
 
 
 def tell(what: str) -> None:
-    """Progress, for whoever waits."""
+    """Print progress to stderr."""
     print(f"  {time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
@@ -138,5 +138,8 @@ def spread(values: Sequence[float]) -> str:
 
 
 def ratio_of_pairs(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How many times as fast as they are: the median of the ratios, pair by pair, so that a drift falls out."""
+    """How many times faster than theirs ours is: the median of the ratios of the pairs.
+
+    Ratios of pairs cancel a slow drift of the machine.
+    """
     return median([other / own for own, other in zip(ours, theirs, strict=True)])

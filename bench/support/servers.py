@@ -1,4 +1,4 @@
-"""The servers of a measurement: PostgreSQL as it comes, durability included, and the real Apache Kafka."""
+"""The servers of a measurement: PostgreSQL with full durability, and the real Apache Kafka."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ from service.demo.postgres import EmbeddedPostgres
 from tests.support.apache import ApacheKafka
 from tests.support.databases import new_database
 
-structlog.configure(
-    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING)
-)  # results go to stdout
+# results go to stdout, so the log must not
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 YEAR = 2025
 UNIVERSITY = f"""
-    INSERT INTO units (institutional_id, name) SELECT 'U' || n, 'Unit ' || n FROM generate_series(1, $1) AS n;
+    INSERT INTO units (institutional_id, name)
+    SELECT 'U' || n, 'Unit ' || n FROM generate_series(1, $1) AS n;
     INSERT INTO carbon_reports (unit_id, year, kind) SELECT id, {YEAR}, 'calculator' FROM units;
     INSERT INTO carbon_report_modules (carbon_report_id, module_type_id)
     SELECT id, type FROM carbon_reports, generate_series(1, 8) AS type
@@ -39,7 +39,7 @@ async def _migrate(url: str) -> None:
 
 @dataclass(frozen=True)
 class Servers:
-    """What runs, and a directory to keep files in."""
+    """The running servers, and a directory for files."""
 
     postgres: EmbeddedPostgres
     kafka: ApacheKafka
@@ -49,9 +49,9 @@ class Servers:
     async def database(
         self, *, units: int, migrate: Migrate = _migrate
     ) -> AsyncIterator[tuple[str, "asyncpg.Connection[Any]"]]:
-        """A migrated database with so many units, each with all modules of the year.
+        """Yield the URL of a migrated database and a connection to it.
 
-        Gives its URL and a connection.
+        It has `units` units, each with all modules of the year.
         """
         with new_database(self.postgres.url) as url:
             await migrate(url)
@@ -76,7 +76,7 @@ def servers(**settings: str) -> Iterator[Servers]:
 
 
 async def settle(conn: "asyncpg.Connection[Any]") -> None:
-    """Bring the tables to the state in which every timed run begins: vacuumed, and nothing left to write out."""
+    """Bring the tables to the state in which every timed run begins: vacuumed and checkpointed."""
     await conn.execute("VACUUM ANALYZE data_entries")
     await conn.execute("CHECKPOINT")
     await asyncio.sleep(0.2)

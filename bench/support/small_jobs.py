@@ -1,4 +1,4 @@
-"""Many small jobs over many scopes, for one worker or several, and for the bare loop."""
+"""Many small jobs over many scopes, for one worker, for several, and for the bare loop."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +23,7 @@ WARM_UP = 50
 
 @dataclass
 class Line:
-    """One way of doing the jobs, at work on a database and topics of its own."""
+    """The service or the bare loop, running with its own database and topics."""
 
     settings: Settings
     talk: Talk
@@ -36,7 +36,10 @@ class Line:
         return self.talk.topics.job_topic(CSV_PER_YEAR)
 
     async def run(self, jobs: int) -> float:
-        """Seconds that so many jobs take, all produced at once, scope by scope; each scope's keep their order."""
+        """Produce `jobs` jobs at once, over all scopes; return the seconds until the last event.
+
+        The jobs of one scope are in one partition, so they keep their order.
+        """
         places = [number % len(self.templates) for number in range(jobs)]
         bodies = [self.templates[place] | {"job_id": next(self.ids)} for place in places]
         partitions = [place % self.settings.kafka.partitions for place in places]
@@ -46,14 +49,14 @@ class Line:
         return time.perf_counter() - before
 
     async def one(self, number: int) -> float:
-        """Seconds from producing one job until its event is here, with nothing else to do."""
+        """Return the seconds from producing one job until its event, on an idle system."""
         body = self.templates[number % len(self.templates)] | {"job_id": next(self.ids)}
         return (await self.talk.timed(body, self.topic))[0]
 
 
 @asynccontextmanager
 async def service_line(running: Servers, count_: int = 1) -> AsyncIterator[Line]:
-    """The service, with so many workers, warmed up."""
+    """Run the service with `count_` workers, warmed up."""
     async with running.database(units=SCOPES) as (url, _):
         settings = settings_of(running, url)
         async with workers(settings, running.home, count_) as started, talking(settings) as talk:
@@ -64,7 +67,7 @@ async def service_line(running: Servers, count_: int = 1) -> AsyncIterator[Line]
 
 @asynccontextmanager
 async def bare_line(running: Servers) -> AsyncIterator[Line]:
-    """The bare loop, warmed up."""
+    """Run the bare loop, warmed up."""
     async with running.database(units=SCOPES) as (url, _):
         settings = settings_of(running, url)
         async with talking(settings) as talk:
@@ -75,7 +78,7 @@ async def bare_line(running: Servers) -> AsyncIterator[Line]:
 
 
 def templates(settings: Settings) -> list[dict[str, Any]]:
-    """A job for each scope: one unit, one file."""
+    """Write a file for each scope, of one unit; return their messages."""
     root = Path(settings.storage.root.removeprefix("file://"))
     files = [root / f"unit {number}.csv" for number in range(1, SCOPES + 1)]
     for number, path in enumerate(files, 1):

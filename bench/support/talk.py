@@ -1,4 +1,4 @@
-"""The application's side, with a stopwatch: jobs are produced, and their events awaited without polling."""
+"""The application's part, with a stopwatch: it produces jobs and waits for their events."""
 
 import asyncio
 import time
@@ -17,11 +17,11 @@ from service.settings import Settings
 
 CSV_PER_YEAR = ProviderType.CSV_MODULE_PER_YEAR
 LONGEST = 1800.0
-"""Seconds that an event is waited for."""
+"""Seconds to wait for an event."""
 
 
 class Talk:
-    """Sends jobs of one kind and reads completion events, all partitions, from now on."""
+    """Sends jobs to one topic, and reads new completion events of all partitions."""
 
     def __init__(
         self, topics: Topics, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer
@@ -33,7 +33,10 @@ class Talk:
     async def timed(
         self, message: dict[str, Any], topic: str | None = None
     ) -> tuple[float, dict[str, Any]]:
-        """Seconds from the message on its topic to its event on its own, and the event. Raises on a failed job."""
+        """Send a job; return the seconds until its event, and the event.
+
+        Raises `RuntimeError` if the job did not succeed.
+        """
         before = time.perf_counter()
         await self._producer.send_and_wait(
             topic or self.topics.job_topic(CSV_PER_YEAR), orjson.dumps(message)
@@ -42,7 +45,7 @@ class Talk:
         return time.perf_counter() - before, event
 
     async def put(self, topic: str, messages: Iterable[tuple[int, dict[str, Any]]]) -> None:
-        """Lay messages onto partitions of a topic, all at once."""
+        """Produce messages to given partitions of a topic, all at once."""
         sent = [
             await self._producer.send(topic, orjson.dumps(body), partition=number)
             for number, body in messages
@@ -50,22 +53,22 @@ class Talk:
         await asyncio.gather(*sent)
 
     async def events(self, job_ids: set[int]) -> Sequence[dict[str, Any]]:
-        """One event of each of these jobs. Raises `RuntimeError` where one did not succeed."""
-        found: dict[int, dict[str, Any]] = {}
+        """Wait for one event of each job. Raises `RuntimeError` if a job did not succeed."""
+        events: dict[int, dict[str, Any]] = {}
         async with asyncio.timeout(LONGEST):
-            while len(found) < len(job_ids):
+            while len(events) < len(job_ids):
                 record = await self._consumer.getone()
                 event = orjson.loads(record.value)
                 if event["job_id"] in job_ids:
                     if event["outcome"] != "succeeded":
                         raise RuntimeError(f"a measured job did not succeed: {event}")
-                    found[event["job_id"]] = event
-        return list(found.values())
+                    events[event["job_id"]] = event
+        return list(events.values())
 
 
 @asynccontextmanager
 async def talking(settings: Settings) -> AsyncIterator[Talk]:
-    """A client for the topics of these settings, which it creates."""
+    """Yield a client for the topics of these settings; it creates the topics."""
     topics = Topics(settings.kafka.topic_prefix)
     await ensure_topics(settings.kafka, topics)
     producer = AIOKafkaProducer(**connection_options(settings.kafka), acks="all")

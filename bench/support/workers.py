@@ -1,4 +1,4 @@
-"""The service under measurement, as processes of its own, and what they take of the machine."""
+"""The workers under measurement, as processes, and the memory and processor time they use."""
 
 import os
 import secrets
@@ -17,7 +17,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def settings_of(servers: Servers, database: str, **more: Any) -> Settings:
-    """The settings of a worker as they come, but for its addresses, and topics of its own."""
+    """The default settings of a worker, with the servers' addresses and its own topics."""
     root = servers.home / "root"
     root.mkdir(exist_ok=True)
     kafka = {
@@ -36,7 +36,7 @@ def settings_of(servers: Servers, database: str, **more: Any) -> Settings:
 
 @asynccontextmanager
 async def workers(settings: Settings, home: Path, count: int = 1) -> AsyncIterator[list[Process]]:
-    """So many workers of one group, ready to work."""
+    """Run `count` workers of one group, once they are ready to work."""
     async with AsyncExitStack() as stack:
         log = home / f"{settings.kafka.topic_prefix}.log"
         started = [stack.enter_context(process(settings, log)) for _ in range(count)]
@@ -46,22 +46,22 @@ async def workers(settings: Settings, home: Path, count: int = 1) -> AsyncIterat
 
 
 def memory(worker: Process) -> float:
-    """What a process holds in memory now, in MB."""
-    return _of(worker, "VmRSS")
+    """The memory that a worker uses now, in MB."""
+    return _read_status(worker, "VmRSS")
 
 
 def peak_memory(worker: Process) -> float:
-    """The most that it held since `forget_peak`, in MB."""
-    return _of(worker, "VmHWM")
+    """The most memory that a worker has used since `forget_peak`, in MB."""
+    return _read_status(worker, "VmHWM")
 
 
 def forget_peak(worker: Process) -> None:
-    """Let the peak of a process's memory begin anew."""
+    """Reset the peak of a worker's memory."""
     _proc(worker, "clear_refs").write_text("5")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process and its children have used, ended children included."""
+    """Processor seconds that a process and its children have used, ended children included."""
     used = 0.0
     for each in (*children(pid), pid):
         with suppress(OSError):  # it has just ended
@@ -70,7 +70,7 @@ def cpu_seconds(pid: int) -> float:
     return used + sum(map(int, ended)) / TICKS
 
 
-def _of(worker: Process, name: str) -> float:
+def _read_status(worker: Process, name: str) -> float:
     lines = _proc(worker, "status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{name}:"))
     return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""What the measurements say of their figures."""
+"""What the measurements say about their figures."""
 
 import pytest
 

@@ -62,9 +62,9 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_worker_loads_nothing_of_the_demo() -> None:
-    said = run_python("-c", LOADED, place=ROOT)
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.split() == []
+    result = run_python("-c", LOADED, place=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
 
 
 def test_the_default_image_has_the_service_and_not_the_demo(production: Path) -> None:
@@ -73,15 +73,15 @@ def test_the_default_image_has_the_service_and_not_the_demo(production: Path) ->
 
 
 def test_serve_works_without_the_demo(production: Path) -> None:
-    said = run_python("-m", "service", "serve", "--help", place=production)
-    assert said.returncode == 0, said.stderr
-    assert "Consume upload jobs" in said.stdout
+    result = run_python("-m", "service", "serve", "--help", place=production)
+    assert result.returncode == 0, result.stderr
+    assert "Consume upload jobs" in result.stdout
 
 
 def test_the_demo_says_in_a_sentence_that_it_is_not_there(production: Path) -> None:
-    said = run_python("-m", "service", "demo", place=production)
-    assert said.returncode == 2, said.stderr
-    assert said.stdout == ""
-    (sentence,) = said.stderr.splitlines()
+    result = run_python("-m", "service", "demo", place=production)
+    assert result.returncode == 2, result.stderr
+    assert result.stdout == ""
+    (sentence,) = result.stderr.splitlines()
     assert "not part of this installation" in sentence
     assert "No module named 'service.demo'" in sentence
