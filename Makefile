@@ -42,10 +42,11 @@ test: install ## The whole suite, against real PostgreSQL and real Kafka.
 long: install ## What takes longer than `make test`: any order, any cells; EXAMPLES=2000 for more of them.
 	EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/db/test_any_order.py tests/long --numprocesses 2
 
+# measuring makes tests two to three times slower: a time-out here does not count, and the figure is printed
 coverage: install ## Which lines of the service `make test` runs, also those in workers of their own.
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --ignore tests/faults --ignore tests/long --numprocesses 2 --dist loadfile
-	$(BIN)/coverage run -m pytest tests/faults
+	-$(BIN)/coverage run -m pytest --ignore tests/faults --ignore tests/long --numprocesses 2 --dist loadfile
+	-$(BIN)/coverage run -m pytest tests/faults
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

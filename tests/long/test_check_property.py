@@ -1,4 +1,4 @@
-"""The property of the row checker with EXAMPLES examples for each form of file, instead of thirty."""
+"""The property of the row checker with EXAMPLES examples a form of file, instead of thirty."""
 
 import os
 
