@@ -93,7 +93,7 @@ def check(
         )
         settings = CheckSettings.read()
         try:
-            job, result = asyncio.run(_preview(request, settings, rejects))
+            job, result = asyncio.run(_run_preview(request, settings, rejects))
         except Poison as error:
             _show_parked(file, error, as_json=as_json)
             raise typer.Exit(EXIT_CODES["parked"]) from None
@@ -101,7 +101,7 @@ def check(
     raise typer.Exit(EXIT_CODES[result.outcome])
 
 
-async def _preview(
+async def _run_preview(
     request: UploadRequest, settings: CheckSettings, rejects: Path | None
 ) -> tuple[Job, Result]:
     async with read_only_database(settings.database) as engine:

@@ -106,7 +106,7 @@ def submit(
         )
         settings = Settings.read()
         if not wait:
-            asyncio.run(_submit(request, settings, job_id, as_json=as_json))
+            asyncio.run(_submit_and_print(request, settings, job_id, as_json=as_json))
             return
         exit_code = asyncio.run(
             _submit_and_wait(request, settings, job_id, timeout, as_json=as_json)
@@ -114,7 +114,7 @@ def submit(
     raise typer.Exit(exit_code)
 
 
-async def _submit(
+async def _submit_and_print(
     request: UploadRequest, settings: Settings, job_id: int | None, *, as_json: bool
 ) -> None:
     topic = Topics(settings.kafka.topic_prefix).job_topic(request.provider_type)

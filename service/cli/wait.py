@@ -11,7 +11,7 @@ from service.contract.events import UploadCompleted, UploadParked, UploadProgres
 from service.kafka.event_stream import ReceivedEvent
 
 NO_ANSWER = 7
-"""The exit code if no event told the end of the job in time."""
+"""The exit code if the job has not ended in time, or no event said so."""
 
 
 async def wait_for_end(

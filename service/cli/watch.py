@@ -44,10 +44,10 @@ def watch(
     """
     kafka = KafkaOnly.read().kafka
     with suppress(KeyboardInterrupt):
-        asyncio.run(_watch(kafka, job, as_json=as_json, from_beginning=from_beginning))
+        asyncio.run(_print_events(kafka, job, as_json=as_json, from_beginning=from_beginning))
 
 
-async def _watch(
+async def _print_events(
     kafka: KafkaSettings, job_id: int | None, *, as_json: bool, from_beginning: bool
 ) -> None:
     screen = Screen()

@@ -249,7 +249,7 @@ def _load_message(value: bytes | None) -> dict[str, Any]:
 
 
 def _is_job_id(value: object) -> bool:
-    # True is an `int` for `isinstance`
+    # `isinstance` would take True for an int.
     return type(value) is int and 1 <= value <= MAX_JOB_ID
 
 
@@ -273,7 +273,7 @@ def _set_value(message: dict[str, Any], path: str, value: Any) -> None:
 
 
 def _index_in(place: Any, name: str, path: str) -> int:
-    """Return the index that `name` is in the list `place`. Raises `BadEdit`."""
+    """Read `name` as an index of the list `place`. Raises `BadEdit` if that has no such item."""
     if not isinstance(place, list) or not name.isdecimal() or int(name) >= len(place):
         raise BadEdit("no_such_field", path=path, name=name)
     return int(name)

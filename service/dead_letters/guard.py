@@ -1,7 +1,7 @@
 """The guard of the dead-letter topic: it stops the parking when too many records are parked.
 
-Then the fault is probably not in the messages. The records wait until a person lets the parking go
-on.
+Then the fault is probably not in the messages. The records wait until a person lets the parking
+go on.
 """
 
 from collections import deque
@@ -34,9 +34,9 @@ If more than half of them were parked, it stops.
 
 
 class Guard:
-    """Asked before each parking.
+    """Decides before each parking whether it is allowed.
 
-    A record that may not be parked waits at its offset; none is dropped.
+    A record that may not be parked is not dropped: it waits at its offset.
     """
 
     def __init__(self, engine: AsyncEngine, settings: RetrySettings) -> None:

@@ -62,7 +62,7 @@ class PaceKeeper:
             await asyncio.sleep(1 / self._pace.rate)
 
     async def wait_for_last_wave(self) -> None:
-        """Wait for the letters of a wave that was not full when the letters ended.
+        """Wait for the letters of the last wave, if there were too few letters to fill it.
 
         Raises `CameBack` and `NotEnded`.
         """

@@ -52,7 +52,7 @@ def _parked_event(
     job_id: int, topic: str, source: str, incoming: Incoming, failure: Failure
 ) -> Record:
     letter_id = incoming.dead_letter_id
-    # a message that can't be read has no scope, but its event needs a key
+    # A message that can't be read has no scope to be the key.
     key = str(job_id) if failure.job is None else failure.job.key
     body = UploadParked(
         job_id=job_id,

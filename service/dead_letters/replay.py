@@ -19,9 +19,10 @@ REPLAYABLE = (LetterState.OPEN, LetterState.SENT, LetterState.QUARANTINED)
 """A sent letter may be sent once more, because its message can be lost on its way."""
 
 Sending = Literal["sent", "taken", "held_back"]
-"""What became of a letter: `taken` means that it has changed since it was read.
+"""What became of a letter in a replay.
 
-Another operator was faster, or its job has ended.
+`taken` means that it has changed since it was read: another operator was faster, or its job has
+ended. `held_back` means that it was not sent, because it would come back.
 """
 
 TellSending = Callable[[Judgement, Sending], None]
@@ -31,7 +32,7 @@ TellSending = Callable[[Judgement, Sending], None]
 class JudgedLetter:
     """A letter with what was found about it, and what became of it if it was to be sent.
 
-    Its record is left out: a replay may be of more letters than the memory can hold records.
+    Its record is left out, because the records of a whole replay may not fit into the memory.
     """
 
     letter: Letter
@@ -39,7 +40,7 @@ class JudgedLetter:
     sending: Sending | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what programs are told about one letter of a replay."""
+        """Return the facts for programs about one letter of a replay."""
         letter = self.letter
         return {
             "id": letter.id,
@@ -83,7 +84,7 @@ async def preview_replay(judge: Judge, letter_filter: Filter) -> list[JudgedLett
 
     Raises `NoSuchLetter` and `BrokerAway`.
     """
-    letters = await _select(judge, letter_filter)
+    letters = await _select_letters(judge, letter_filter)
     return [
         JudgedLetter(judgement.letter, judgement.finding)
         async for judgement in judge.judge_letters(letters)
@@ -108,7 +109,7 @@ async def run_replay(
     """
     require_replayable(letter_filter)
     await end_abandoned_claims(judge.engine, actor=action.actor)
-    letters = await _select(judge, letter_filter)
+    letters = await _select_letters(judge, letter_filter)
     reached: list[JudgedLetter] = []
 
     def note_and_tell(judgement: Judgement, sending: Sending) -> None:
@@ -140,7 +141,7 @@ async def replay_letters(
     keeper = PaceKeeper(sender.engine, pace)
     try:
         async for judgement in judge.judge_letters(letters):
-            sending = await _send(sender, judgement, report, force=force)
+            sending = await _send_judged(sender, judgement, report, force=force)
             tell(judgement, sending)
             if sending == "sent":
                 await keeper.wait_after(judgement.letter.id)
@@ -149,7 +150,7 @@ async def replay_letters(
         report.stopped = error.message
 
 
-async def _send(
+async def _send_judged(
     sender: Sender, judgement: Judgement, report: ActionReport, *, force: bool
 ) -> Sending:
     letter, verdict, original = judgement.letter, judgement.finding.verdict, judgement.original
@@ -173,6 +174,6 @@ def _may_be_sent(verdict: Verdict, *, force: bool) -> bool:
     return verdict.ends_well or (force and verdict.can_be_sent)
 
 
-async def _select(judge: Judge, letter_filter: Filter) -> list[Letter]:
+async def _select_letters(judge: Judge, letter_filter: Filter) -> list[Letter]:
     async with judge.engine.connect() as conn:
         return await select_letters(conn, letter_filter)

@@ -220,15 +220,15 @@ class Judge:
         if job.is_factors:
             return await self._check_factor_head(job)
 
-        among = modules if job.replace_scope is ReplaceScope.AFFECTED else None
+        known_modules = modules if job.replace_scope is ReplaceScope.AFFECTED else None
         module_type_id = entry_type(job.data_entry_type_id).module_type_id
         async with self.engine.connect() as conn:
-            heads = await preview.heads_above(conn, job, module_type_id, among=among)
+            heads = await preview.heads_above(conn, job, module_type_id, among=known_modules)
         if heads.highest is None:
             return None
 
         is_over_year = job.replace_scope is ReplaceScope.YEAR
-        if is_over_year or among is not None or heads.above == heads.modules:
+        if is_over_year or known_modules is not None or heads.above == heads.modules:
             return _superseded_by(heads.highest)
         detail = (
             f"unless it has rows for one of the {heads.above} of {heads.modules} modules "

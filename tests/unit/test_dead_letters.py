@@ -11,6 +11,9 @@ import orjson
 import pytest
 
 from service.cli.dead_letters.view import age, as_text, describe_counts
+from service.db.audit import Action
+from service.db.dead_letters import Filter
+from service.dead_letters.discard import require_discardable
 from service.dead_letters.edit import (
     BadEdit,
     NotEditable,
@@ -19,11 +22,13 @@ from service.dead_letters.edit import (
     parse_assignment,
 )
 from service.dead_letters.export import record_as_json
+from service.dead_letters.history import describe_result
 from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
+from service.dead_letters.replay import require_replayable
 from service.dead_letters.select import parse_age, parse_scope
 from service.dead_letters.verdict import Verdict
 from service.domain.errors import NotJson, Poison, UnknownType
-from service.domain.model import Job, Record
+from service.domain.model import Job, LetterState, Record
 from service.domain.provider_types import ProviderType
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dead-letters.md").read_text("utf-8")
@@ -168,6 +173,32 @@ def test_only_letters_that_would_not_come_back_end_well() -> None:
         "record_gone",
         "foreign_topic",
     }
+
+
+@pytest.mark.parametrize("require", [require_replayable, require_discardable])
+def test_a_filter_for_other_letters_than_those_that_may_be_sent_is_refused(require: Any) -> None:
+    allowed = (LetterState.OPEN, LetterState.SENT, LetterState.QUARANTINED)
+    require(Filter(states=allowed))
+    for states in ((), (LetterState.CLAIMED,), (*allowed, LetterState.RESOLVED)):
+        with pytest.raises(ValueError, match="no others"):
+            require(Filter(states=states))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "result"),
+    [
+        (None, None, "never completed: its process was killed, or is still at it"),
+        ({"letters": {"sent": ["x"], "taken": [str(ID)]}, "stopped": None}, None, "taken"),
+        ({"letters": {"sent": [str(ID)]}, "stopped": "CameBack"}, "a test", "sent (a test)"),
+        ({"letters": {"sent": ["x"]}, "stopped": "It came back."}, None, "It came back."),
+        ({"stopped_for": "Too many."}, None, ""),
+    ],
+)
+def test_a_history_says_what_an_action_did_to_one_letter(
+    outcome: dict[str, Any] | None, reason: str | None, result: str
+) -> None:
+    action = Action(1, datetime.now(UTC), "ann", "replay", None, reason, outcome)
+    assert describe_result(action, ID) == result
 
 
 def test_bytes_are_shown_as_json_text_or_what_they_are() -> None:

@@ -13,7 +13,7 @@ from service.cli.dead_letters.options import (
     ByOption,
     LetterSelection,
     ReasonOption,
-    actor,
+    operator_name,
     with_letter_options,
 )
 from service.cli.dead_letters.view import (
@@ -67,27 +67,27 @@ def list_(
         uploads dead-letters list --state all --json | jq '.groups[].code'
     """
     if every:
-        stop_reason, letters = asyncio.run(_find_letters(selection.filter))
+        stop_reason, letters = asyncio.run(_connect_and_find(selection.filter))
         if as_json:
             print_json({"guard": stop_reason, "letters": letters})
         else:
             _show_list(stop_reason, letters=letters)
         return
 
-    stop_reason, groups = asyncio.run(_count_letters(selection.filter))
+    stop_reason, groups = asyncio.run(_connect_and_count(selection.filter))
     if as_json:
         print_json({"guard": stop_reason, "groups": groups})
     else:
         _show_list(stop_reason, groups=groups)
 
 
-async def _find_letters(letter_filter: Filter) -> tuple[str | None, list[Letter]]:
+async def _connect_and_find(letter_filter: Filter) -> tuple[str | None, list[Letter]]:
     """Return why the guard has stopped, if it has, and the letters."""
     async with command_database(DatabaseOnly.read().database) as engine, engine.connect() as conn:
         return await read_stop_reason(conn), await select_letters(conn, letter_filter)
 
 
-async def _count_letters(letter_filter: Filter) -> tuple[str | None, list[Group]]:
+async def _connect_and_count(letter_filter: Filter) -> tuple[str | None, list[Group]]:
     """Return why the guard has stopped, if it has, and the letters by their code."""
     async with command_database(DatabaseOnly.read().database) as engine, engine.connect() as conn:
         return await read_stop_reason(conn), await count_by_code(conn, letter_filter)
@@ -129,17 +129,17 @@ def show(
         uploads dead-letters show 3f0e2b52
         uploads dead-letters show 3f0e2b52 --value
     """
-    history, record = asyncio.run(_read_letter(letter_id))
+    history, record = asyncio.run(_connect_and_read(letter_id))
     if as_json:
         _print_letter(history, record, with_value=value)
     else:
         _show_letter(history, record, with_value=value)
 
 
-async def _read_letter(letter_id: str) -> tuple[LetterHistory, Record | None]:
+async def _connect_and_read(letter_id: str) -> tuple[LetterHistory, Record | None]:
     """Return a letter with its history, and its record unless that is gone."""
     settings = Settings.read()
-    # The database comes first: an id that is nobody's is told even if Kafka does not answer.
+    # The database comes first, so that a wrong id is reported even if Kafka does not answer.
     async with command_database(settings.database) as engine, engine.connect() as conn:
         history = await read_history(conn, letter_id)
     topic = Topics(settings.kafka.topic_prefix).dead_letter
@@ -226,9 +226,9 @@ def export(
         uploads dead-letters export --out letters.jsonl
         uploads dead-letters export --code schema | jq -r '.value | @base64d'
     """
-    action = OperatorAction(actor(by), "export", selection.options, reason)
+    action = OperatorAction(operator_name(by), "export", selection.options, reason)
     with _open_output(out) as file:
-        report = asyncio.run(_export(selection.filter, action, file))
+        report = asyncio.run(_connect_and_export(selection.filter, action, file))
     typer.echo(f"{number_of_letters(len(report.selected))} exported.", err=True)
 
 
@@ -244,7 +244,9 @@ def _open_output(path: Path | None) -> Iterator[BinaryIO]:
         yield file
 
 
-async def _export(letter_filter: Filter, action: OperatorAction, file: BinaryIO) -> ActionReport:
+async def _connect_and_export(
+    letter_filter: Filter, action: OperatorAction, file: BinaryIO
+) -> ActionReport:
     settings = Settings.read()
     topic = Topics(settings.kafka.topic_prefix).dead_letter
     async with (

@@ -11,7 +11,7 @@ from service.cli.dead_letters.options import (
     ExecuteOption,
     LetterSelection,
     ReasonOption,
-    actor,
+    operator_name,
     with_letter_options,
 )
 from service.cli.dead_letters.view import number_of_letters, print_json, show_letters
@@ -68,20 +68,20 @@ def discard(
         raise typer.BadParameter(f"{error}.", param_hint="--state") from None
 
     if not execute:
-        _show_preview(asyncio.run(_select(selection.filter)), as_json=as_json)
+        _show_preview(asyncio.run(_connect_and_select(selection.filter)), as_json=as_json)
         return
-    action = OperatorAction(actor(by), "discard", selection.options, reason)
-    report = asyncio.run(_discard(selection.filter, action))
+    action = OperatorAction(operator_name(by), "discard", selection.options, reason)
+    report = asyncio.run(_connect_and_discard(selection.filter, action))
     _show_report(report, as_json=as_json)
     raise typer.Exit(NOT_ALL if report.count("discarded") < len(report.selected) else 0)
 
 
-async def _select(letter_filter: Filter) -> list[Letter]:
+async def _connect_and_select(letter_filter: Filter) -> list[Letter]:
     async with command_database(DatabaseOnly.read().database) as engine, engine.connect() as conn:
         return await select_letters(conn, letter_filter)
 
 
-async def _discard(letter_filter: Filter, action: OperatorAction) -> ActionReport:
+async def _connect_and_discard(letter_filter: Filter, action: OperatorAction) -> ActionReport:
     async with command_database(DatabaseOnly.read().database) as engine:
         return await run_discard(engine, letter_filter, action)
 
@@ -120,7 +120,9 @@ def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption
 
     Example: `uploads dead-letters resume --reason "the producer is rolled back"`
     """
-    why = asyncio.run(_resume(OperatorAction(actor(by), "resume", None, reason)))
+    why = asyncio.run(
+        _connect_and_resume(OperatorAction(operator_name(by), "resume", None, reason))
+    )
     if as_json:
         print_json({"resumed": why is not None, "stopped_for": why})
     elif why is None:
@@ -129,6 +131,6 @@ def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption
         typer.echo(f"Parking goes on. It had stopped: {why}")
 
 
-async def _resume(action: OperatorAction) -> str | None:
+async def _connect_and_resume(action: OperatorAction) -> str | None:
     async with command_database(DatabaseOnly.read().database) as engine:
         return await run_resume(engine, action)

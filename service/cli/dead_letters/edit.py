@@ -11,7 +11,13 @@ import typer
 
 from service import crash
 from service.cli.dead_letters.connections import connected_judge
-from service.cli.dead_letters.options import NOT_ALL, ByOption, ExecuteOption, ReasonOption, actor
+from service.cli.dead_letters.options import (
+    NOT_ALL,
+    ByOption,
+    ExecuteOption,
+    ReasonOption,
+    operator_name,
+)
 from service.cli.dead_letters.view import print_json
 from service.cli.screen import Screen
 from service.cli.upload_options import JsonOption
@@ -77,23 +83,25 @@ def edit(
         raise typer.BadParameter(f"{error}.", param_hint="--set") from None
     crash.arm(os.environ.get("UPLOADS_CRASH_AT"))
     if not execute:
-        preview = asyncio.run(_preview(letter_id, changes, file))
+        preview = asyncio.run(_connect_and_preview(letter_id, changes, file))
         _show_result(preview, execute=False, as_json=as_json)
         return
 
     options = {"id": letter_id, "set": assignments, "file": file and str(file)}
-    action = OperatorAction(actor(by), "edit", options, reason)
-    result = asyncio.run(_run(letter_id, changes, file, action, force=force))
+    action = OperatorAction(operator_name(by), "edit", options, reason)
+    result = asyncio.run(_connect_and_run(letter_id, changes, file, action, force=force))
     _show_result(result, execute=True, as_json=as_json)
     raise typer.Exit(NOT_ALL if result.job_id is None else 0)
 
 
-async def _preview(letter_id: str, changes: Mapping[str, Any], file: Path | None) -> EditResult:
+async def _connect_and_preview(
+    letter_id: str, changes: Mapping[str, Any], file: Path | None
+) -> EditResult:
     async with connected_judge(Settings.read()) as judge:
         return await preview_edit(judge, letter_id, changes, file)
 
 
-async def _run(
+async def _connect_and_run(
     letter_id: str,
     changes: Mapping[str, Any],
     file: Path | None,

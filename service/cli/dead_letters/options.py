@@ -1,4 +1,4 @@
-"""What the commands share: the options for letters, actor and reason, and an exit code."""
+"""What the commands share: the options for letters, operator_name and reason, and an exit code."""
 
 import getpass
 import os
@@ -69,7 +69,7 @@ def with_letter_options(*default_states: LetterState) -> Callable[[Command], Com
             if parameter.name != "selection"
         ]
         run.__name__, run.__doc__ = command.__name__, command.__doc__
-        run.__signature__ = Signature(  # type: ignore[attr-defined] # mypy knows no such attribute
+        run.__signature__ = Signature(  # type: ignore[attr-defined] # `inspect` reads it
             [
                 parameter.replace(kind=Parameter.KEYWORD_ONLY)
                 for parameter in (*_LETTER_OPTIONS.values(), *own_options)
@@ -166,7 +166,7 @@ def _parse_option(parse: Callable[[str], T], given: str, option: str) -> T:
         raise typer.BadParameter(error.message, param_hint=option) from None
 
 
-def actor(given: str | None) -> str:
+def operator_name(given: str | None) -> str:
     """Return the name of the operator: the given one, or else `user@host` of this process."""
     if given:
         return given

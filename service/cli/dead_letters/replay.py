@@ -14,7 +14,7 @@ from service.cli.dead_letters.options import (
     ExecuteOption,
     LetterSelection,
     ReasonOption,
-    actor,
+    operator_name,
     with_letter_options,
 )
 from service.cli.dead_letters.view import (
@@ -98,11 +98,11 @@ def replay(
     replayable = _check_states(selection, quarantined=quarantined)
     crash.arm(os.environ.get("UPLOADS_CRASH_AT"))
     if not execute:
-        asyncio.run(_preview(replayable, as_json=as_json))
+        asyncio.run(_connect_and_preview(replayable, as_json=as_json))
         return
 
-    action = OperatorAction(actor(by), "replay", replayable.options, reason)
-    result = asyncio.run(_run(replayable, action, pace, force=force))
+    action = OperatorAction(operator_name(by), "replay", replayable.options, reason)
+    result = asyncio.run(_connect_and_run(replayable, action, pace, force=force))
     _show_result(result, as_json=as_json)
     raise typer.Exit(0 if result.is_complete else NOT_ALL)
 
@@ -131,7 +131,7 @@ def _check_states(selection: LetterSelection, *, quarantined: bool) -> LetterSel
     return selection.within(tuple(sorted(states)))
 
 
-async def _preview(selection: LetterSelection, *, as_json: bool) -> None:
+async def _connect_and_preview(selection: LetterSelection, *, as_json: bool) -> None:
     async with connected_judge(Settings.read()) as judge:
         judged = await preview_replay(judge, selection.filter)
     if as_json:
@@ -146,7 +146,7 @@ async def _preview(selection: LetterSelection, *, as_json: bool) -> None:
     screen.line(f"{verdicts}. Nothing was sent: add --execute to send what would not come back.")
 
 
-async def _run(
+async def _connect_and_run(
     selection: LetterSelection, action: OperatorAction, pace: Pace, *, force: bool
 ) -> ReplayResult:
     settings = Settings.read()
