@@ -174,11 +174,12 @@ class App:
         for task in background:
             task.cancel()
         self.subscriptions.stop_waiting()
-        in_flight = [one.in_flight for one in self.subscriptions.topic_consumers.values()]
+        records = [one.in_flight for one in self.subscriptions.topic_consumers.values()]
+        job_ids = [record.context.job_id for record in records if record is not None]
         log.info(
             "draining",
             grace_seconds=self.settings.shutdown_grace,
-            job_ids=[record.context.job_id for record in in_flight if record is not None],
+            job_ids=[job_id for job_id in job_ids if job_id is not None],
         )
 
     @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
@@ -40,17 +41,29 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Answer requests while the context lasts. Raises `RuntimeError` if the port cannot be
-        opened.
+        """Answer requests while the context lasts.
+
+        Raises `RuntimeError` if the port cannot be opened.
         """
-        serving = asyncio.create_task(self.serve(), name="http")
+        serving = asyncio.create_task(self.serve(sockets=[self._listen()]), name="http")
         try:
             # uvicorn has no event for it, only a flag
             while not self.started and not serving.done():  # noqa: ASYNC110
                 await asyncio.sleep(STARTED_POLL)
             if serving.done():
-                raise RuntimeError(f"the HTTP port {self.config.port} could not be opened")
+                raise RuntimeError("the HTTP server has ended before it started")
             yield
         finally:
             self.should_exit = True
             await asyncio.wait({serving})
+
+    def _listen(self) -> socket.socket:
+        """Open the port. Uvicorn would end the process by itself where that fails."""
+        host, port = self.config.host, self.config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, port), family=family, backlog=self.config.backlog)
+        except OSError as error:
+            raise RuntimeError(
+                f"the HTTP port {port} could not be opened ({error.strerror})"
+            ) from None

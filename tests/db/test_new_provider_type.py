@@ -102,7 +102,7 @@ def run(tree: Path, *arguments: str, **settings: str) -> subprocess.CompletedPro
 
 
 async def test_a_line_and_a_handler_make_a_new_provider_type(
-    tree: Path, database: str, university: University, tmp_path: Path
+    tree: Path, shared_database: str, university: University, tmp_path: Path
 ) -> None:
     table = tree / "service/domain/provider_types.py"
     insert(table, "\n\ndef source_name(", SOURCE)
@@ -112,9 +112,10 @@ async def test_a_line_and_a_handler_make_a_new_provider_type(
     root = tmp_path / "root"
     root.mkdir()
     program = PROGRAM.replace('"PHYS"', repr(PHYSICS))
-    ran = await asyncio.to_thread(run, tree, "-c", program, database, str(root))
+    ran = await asyncio.to_thread(run, tree, "-c", program, shared_database, str(root))
     assert ran.returncode == 0, ran.stderr
     told = orjson.loads(ran.stdout.splitlines()[-1])
+
     assert told["code"].startswith(str(tree))
     assert told["event"]["provider_type"] == "fleet-system"
     assert told["event"]["sources"] == [

@@ -7,7 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
+from service.app import WorkerGaveUp
+from service.jobs.processor import JobProcessor
 from service.settings import Settings
 from tests.support.jobs import Jobs, purchases
 from tests.support.university import PHYSICS, University
@@ -58,7 +61,8 @@ async def test_the_life_of_a_worker_can_be_read_in_its_log(
     assert len(parked["dead_letter_id"]) == 36
     assert {"partition", "offset"} <= parked.keys()
     (draining,) = named(log, "draining")
-    assert (draining["job_ids"], draining["grace_seconds"]) == ([], settings.shutdown_grace)
+    assert draining["grace_seconds"] == settings.shutdown_grace
+    assert {"job_ids"} <= draining.keys()
     assert lines(log)[-1]["event"] == "stopped"
 
 
@@ -80,15 +84,36 @@ async def test_a_worker_that_cannot_start_says_why_in_one_line(
 
 
 async def test_a_worker_that_gives_up_logs_the_stack_once(
-    settings: Settings, university: University, jobs: Jobs, capsys: pytest.CaptureFixture[str]
+    settings: Settings, university: University, jobs: Jobs
 ) -> None:
-    with pytest.raises(RuntimeError):
+    with capture_logs() as logged, pytest.raises(WorkerGaveUp):
         async with client(settings) as kafka, running(settings) as app:
             # an error that no handler expects: what the dispatcher needs is gone
             app.subscriptions._dispatcher.breaker = None
             await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
             await until(app._stop.is_set, within=30, what="it gives up")
-    said = capsys.readouterr()
-    (line,) = [one for one in (said.out + said.err).splitlines() if "giving_up" in one]
-    assert "AttributeError" in line
-    assert "wait_until_closed" in said.out + said.err
+    (line,) = [one for one in logged if one["event"] == "giving_up"]
+    assert (line["log_level"], line["exception"]) == ("critical", "AttributeError")
+    assert "wait_until_closed" in line["stack"]
+    assert [one["event"] for one in logged if "stack" in one] == ["giving_up"]
+
+
+async def test_an_unexpected_failure_of_a_job_logs_its_stack_once(
+    settings: Settings, university: University, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_args: object) -> None:
+        raise LookupError("a row's value")
+
+    monkeypatch.setattr(JobProcessor, "process", fail)
+    with capture_logs() as logged:
+        async with client(settings) as kafka, running(settings):
+            await kafka.send(CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, purchases(PHYSICS)))
+            event = await kafka.event(1)
+    assert (event["outcome"], event["code"]) == ("parked", "unexpected")
+    (line,) = [one for one in logged if "stack" in one]
+    assert (line["event"], line["exception"]) == ("unexpected_failure", "LookupError")
+    assert "in fail" in line["stack"]
+    held = [one for one in logged if one["event"] == "job_held"]
+    assert [one["tries"] for one in held] == [1, 2]
+    assert all(0 < one["pause_seconds"] < 1 for one in held)
+    assert not any("a row's value" in str(one) for one in logged)
