@@ -1,4 +1,4 @@
-"""What tests of the database take: an engine, the small university, and a way to run jobs on it."""
+"""Fixtures of the database tests: an engine, the small university, and a way to run jobs on it."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,7 +15,10 @@ from tests.support.university import University
 
 @pytest.fixture(scope="session")
 def shared_database(postgres: Postgres, migrated_template: str) -> Iterator[str]:
-    """The URL of one database for all tests that change rows alone; `university` empties it first."""
+    """The URL of one database for all tests that change nothing but rows.
+
+    `university` empties it first.
+    """
     with new_database(postgres.url, migrated_template) as url:
         yield url
 

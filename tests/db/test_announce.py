@@ -1,4 +1,4 @@
-"""Announcing: every job's event goes out, once it has ended, with the bytes that the ledger holds."""
+"""Announcing: the event of every job that ended goes out, with the bytes that the ledger has."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from tests.support.university import BIOLOGY, PHYSICS, University
 
 
 class DeadBroker:
-    """Keeps what it was asked to send, and sends nothing."""
+    """Keeps the records that it should send, and sends none of them."""
 
     def __init__(self) -> None:
         self.asked: list[Record] = []
@@ -24,7 +24,7 @@ class DeadBroker:
 
 
 async def unannounced(jobs: Jobs, *job_ids: int) -> list[Record]:
-    """Let jobs end whose worker dies before it can announce them; the events that they would have sent."""
+    """Let jobs end whose worker dies before it can announce them; their events."""
     broker = DeadBroker()
     for job_id in job_ids:
         with pytest.raises(BrokerAway):

@@ -1,10 +1,11 @@
-"""Any jobs in any order: after each, rows, heads and event are those of a plain model of the rules."""
+"""Any jobs in any order: after each, rows, heads and event equal those of a simple model."""
 
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
 import pytest
@@ -12,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import text
 
 from service.domain.errors import JobIdConflict
-from service.domain.model import Record
 from service.domain.provider_types import ProviderType
 from tests.support.any_jobs import Again, Clash, Step, Submitted, Typed, stories
 from tests.support.factors import Factor as StoredFactor
@@ -23,6 +23,9 @@ from tests.support.model_rows import MEMBER, STUDENT
 from tests.support.model_types import EventSummary, Factor, Module, Row, Upload
 from tests.support.university import BIOLOGY, PHYSICS, Entry, University
 
+if TYPE_CHECKING:
+    from service.domain.model import Record
+
 EXAMPLES = int(os.environ.get("EXAMPLES") or 100)
 NO_MODULE = 987654
 
@@ -31,7 +34,7 @@ Ids = dict[str, set[int]]
 
 
 class Twins:
-    """The service and the model, which are told the same."""
+    """The service and the model; both take the same steps."""
 
     def __init__(self, university: University, jobs: Jobs) -> None:
         self.university = university
@@ -170,7 +173,7 @@ def key(row: Row | Factor) -> str:
 
 
 def different(found: Iterable[Row | Factor], expected: Iterable[Row | Factor]) -> dict[str, int]:
-    """What was found too often, or too seldom where the number is negative."""
+    """How often each row was found too many times; a negative number is too few."""
     counted = Counter(map(key, found))
     counted.subtract(map(key, expected))
     return {row: count for row, count in counted.items() if count}
@@ -186,7 +189,10 @@ def ids_of(entries: Mapping[int, Entry], factors: Mapping[int, Factor]) -> Ids:
 
 
 def assert_kept(before: Ids, after: Ids) -> None:
-    """What was there and is there has kept its id: rows were added to those like it, or taken away."""
+    """Rows that were there before and are still there have kept their ids.
+
+    Of rows with equal content, some were added or some were deleted, never both.
+    """
     both = before.keys() & after.keys()
     assert {
         what for what in both if not (before[what] <= after[what] or after[what] <= before[what])

@@ -1,4 +1,4 @@
-"""`uploads check`: it foretells what the job then does, and does nothing itself."""
+"""`uploads check`: it says what the job would do, and changes nothing itself."""
 
 import csv
 import gzip
@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from service.domain.provider_types import DataEntrySource
 from service.db.engine import read_only_database
+from service.domain.provider_types import DataEntrySource
 from service.settings import DatabaseSettings
 from tests.support.command import Ran, run, uploads
 from tests.support.factors import STUDENT, Factor, put_factor
@@ -46,7 +46,8 @@ FORETOLD = ("outcome", "provider_type", "year", "data_entry_type", "rows", "row_
 CHANGES = ("sources", "factors", "affected_modules")
 EXIT_CODES = {"succeeded": 0, "partial": 3, "rejected": 4}
 
-FACTOR_FILE = """headcount_category,headcount_class,headcount_subclass,unit,number_of_unit_per_fte,ef_kg_co2eq_per_unit
+FACTOR_FILE = """headcount_category,headcount_class,headcount_subclass,unit,\
+number_of_unit_per_fte,ef_kg_co2eq_per_unit
 kept,a,,kg,1,1
 new,a,,kg,1,1
 new,b,,kg,1,1
@@ -180,7 +181,7 @@ async def test_it_writes_nothing(
 
 
 async def everything(university: University) -> tuple[Any, ...]:
-    """All that a job would change."""
+    """Everything that a job could change."""
     async with university.engine.connect() as conn:
         jobs = await conn.scalar(text("SELECT count(*) FROM upload_jobs"))
         heads = await conn.scalar(text("SELECT count(*) FROM scope_heads"))

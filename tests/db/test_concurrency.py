@@ -1,4 +1,7 @@
-"""Jobs at once: a scope never holds the rows of two jobs, and never an older one's after a newer one's."""
+"""Jobs at the same time.
+
+A scope never holds the rows of two jobs, and never an older job's after a newer job's.
+"""
 
 import os
 import random
@@ -14,7 +17,7 @@ from tests.support.university import PHYSICS, UNITS, University
 
 SOURCE = CSV_PER_YEAR.source
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
-"""Another one in every run, unless it is given; failures tell it."""
+"""A new seed in every run, unless one is given. A failure shows it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Asked:
 
 
 async def jobs_by_unit(university: University, kind: ProviderType) -> dict[str, set[int | None]]:
-    """Whose rows each unit holds."""
+    """The jobs whose rows each unit holds."""
     names = {university.module(unit): unit for unit in UNITS}
     found: dict[str, set[int | None]] = defaultdict(set)
     for entry in (await university.entries()).values():
@@ -65,7 +68,7 @@ async def test_two_jobs_at_once_on_one_scope_leave_the_newer_ones_rows(
 
 
 def assert_explained(event: Event, newer: int) -> None:
-    """An older job either came first, or says that the newer one did."""
+    """The older job was applied first, or it ended superseded by the newer one."""
     first = event["outcome"] == "succeeded" and event["sources"][0]["remaining"] == 2
     assert first or (event["outcome"], event["superseded_by"]) == ("superseded", newer)
 
@@ -104,7 +107,7 @@ def some_job(chance: random.Random, job_id: int) -> Asked:
 def expected(
     before: dict[str, set[int | None]], applied: list[Asked]
 ) -> dict[str, set[int | None]]:
-    """Whose rows each unit must hold: of the jobs that were applied, the highest one's that touches it."""
+    """The jobs whose rows each unit must hold: the highest applied job that touches the unit."""
     after = dict(before)
     for job in sorted(applied, key=lambda job: job.job_id):
         for unit in job.touches:
@@ -130,7 +133,7 @@ async def test_jobs_of_different_sources_do_not_disturb_each_other(
 async def test_jobs_over_the_same_units_in_opposite_order_meet_no_deadlock(
     university: University, jobs: Jobs
 ) -> None:
-    """A deadlock would end one of them with an exception."""
+    """In a deadlock, PostgreSQL would end one of the jobs with an error."""
     asked = partial(jobs.message, CSV_PER_YEAR)
     for _ in range(30):
         rows = [purchase(unit) for unit in UNITS]

@@ -39,14 +39,14 @@ async def office(jobs: Jobs) -> PostOffice:
     return office
 
 
-def taken_away(jobs: Jobs, message: bytes) -> bytes:
-    """The message, its file's content kept beside: the file itself is gone."""
+def take_file_away(jobs: Jobs, message: bytes) -> bytes:
+    """Rename the message's file, so that a worker does not find it; the message."""
     path = jobs.root / f"{orjson.loads(message)['job_id']} - é.csv"
     path.rename(path.with_suffix(".away"))
     return message
 
 
-def bring_back(jobs: Jobs) -> None:
+def bring_files_back(jobs: Jobs) -> None:
     for path in jobs.root.glob("*.away"):
         path.rename(path.with_suffix(".csv"))
 
@@ -54,7 +54,7 @@ def bring_back(jobs: Jobs) -> None:
 async def parked_without_file(office: PostOffice, *units: str, **fields: object) -> UUID:
     """A letter of a job whose file is gone."""
     message = office.jobs.message(CSV_PER_YEAR, purchases(*units), **fields)
-    return await office.park(CSV_PER_YEAR, taken_away(office.jobs, message))
+    return await office.park(CSV_PER_YEAR, take_file_away(office.jobs, message))
 
 
 # replaying
@@ -64,7 +64,7 @@ async def test_a_letter_is_resolved_by_the_job_that_its_replay_completes(
     office: PostOffice, university: University
 ) -> None:
     letter = await parked_without_file(office, PHYSICS)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     report = await office.replay()
     assert (report.letters, report.stopped) == ({"sent": [letter]}, None)
     assert await office.state(letter) == "sent"
@@ -119,7 +119,7 @@ async def test_a_replay_that_fails_is_a_new_letter_and_the_old_one_has_failed(
         1,
         old.job_id,
     )
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     await office.replay()
     await office.deliver_waiting()
     assert (await office.state(first), await office.state(second)) == ("failed", "resolved")
@@ -143,7 +143,7 @@ async def test_replaying_an_old_letter_after_a_newer_success_changes_nothing(
 ) -> None:
     letter = await parked_without_file(office, PHYSICS, BIOLOGY)
     await office.jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "newer")])
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     before = await university.entries()
     assert await office.verdict(letter) == "would_apply"
     assert "1 of 3 modules" in (await office.judged(letter)).finding.detail
@@ -158,8 +158,8 @@ async def test_a_letter_of_a_job_that_has_ended_is_resolved_when_its_message_is_
     office: PostOffice, university: University
 ) -> None:
     message = office.jobs.message(CSV_PER_YEAR, purchases(PHYSICS))
-    letter = await office.park(CSV_PER_YEAR, taken_away(office.jobs, message))
-    bring_back(office.jobs)
+    letter = await office.park(CSV_PER_YEAR, take_file_away(office.jobs, message))
+    bring_files_back(office.jobs)
     await office.jobs.deliver(CSV_PER_YEAR, message)
     await office.execute("UPDATE dead_letters SET state = 'open'")
     before = await university.entries()
@@ -174,7 +174,7 @@ async def test_a_letter_that_a_newer_version_can_read_is_resolved_by_its_job(
     office: PostOffice, university: University
 ) -> None:
     letter = await parked_without_file(office, PHYSICS)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     await office.execute(
         "UPDATE dead_letters SET code = 'unknown_type', job_id = NULL, year = NULL"
     )
@@ -188,7 +188,7 @@ async def test_a_job_that_ends_before_its_letter_is_marked_as_sent_has_the_last_
     office: PostOffice, university: University
 ) -> None:
     letter = await parked_without_file(office, PHYSICS)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     publish = office.publish
 
     async def and_deliver(record: Record) -> Position:
@@ -332,7 +332,7 @@ async def test_a_canary_that_comes_back_stops_the_rest(office: PostOffice) -> No
 async def test_a_canary_waits_for_each_wave_to_end(office: PostOffice) -> None:
     for _ in range(6):
         await parked_without_file(office, PHYSICS)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     replaying = asyncio.create_task(office.replay(pace=Pace(waves=(1, 2))))
     waves = []
     while not replaying.done():
@@ -393,7 +393,7 @@ async def test_verdicts_say_what_would_happen(office: PostOffice, university: Un
     assert await office.verdict(expired) == "file_expired"
     assert (await office.judged(cut)).finding.detail == "the file has 3 bytes, the message says 2"
     assert await office.verdict(conflict) == "conflict"
-    bring_back(jobs)
+    bring_files_back(jobs)
     assert await office.verdict(gone) == "would_apply"
     assert await university.entries() == before
     assert [letter.state for letter in await office.letters()] == ["open"] * 6
@@ -412,7 +412,7 @@ async def test_a_job_over_the_year_is_superseded_by_one_newer_head(
 ) -> None:
     letter = await parked_without_file(office, PHYSICS, BIOLOGY, replace_scope="year")
     await office.jobs.run(CSV_PER_YEAR, purchases(*superseding), job_id=12)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     await office.execute("UPDATE dead_letters SET state = 'open'")
     judgement = await office.judged(letter)
     assert judgement.finding.verdict == "superseded"
@@ -422,7 +422,7 @@ async def test_a_job_over_the_year_is_superseded_by_one_newer_head(
 async def test_an_older_head_supersedes_nobody(office: PostOffice) -> None:
     await office.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=5)
     letter = await parked_without_file(office, PHYSICS, replace_scope="year", job_id=6)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     assert (await office.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
 
 
@@ -431,7 +431,7 @@ async def test_a_job_is_superseded_for_certain_where_every_module_has_a_newer_he
 ) -> None:
     letter = await parked_without_file(office, PHYSICS)
     await office.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=12)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     assert await office.verdict(letter) == "superseded"
 
 
@@ -439,7 +439,7 @@ async def test_a_job_over_known_modules_is_superseded_by_one_newer_head_among_th
     office: PostOffice, university: University
 ) -> None:
     letter = await parked_without_file(office, PHYSICS, LIBRARY)
-    bring_back(office.jobs)
+    bring_files_back(office.jobs)
     modules = [university.module(PHYSICS), university.module(LIBRARY)]
     await office.execute("UPDATE dead_letters SET modules = :modules", modules=modules)
     await office.jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=12)
@@ -451,8 +451,8 @@ async def test_a_job_over_known_modules_is_superseded_by_one_newer_head_among_th
 async def test_factors_are_superseded_by_newer_ones(office: PostOffice) -> None:
     rows = [{"country_code": "CH", "ef_kg_co2eq_per_km": "0.007"}]
     message = office.jobs.message(FACTORS, rows, data_entry_type="train")
-    letter = await office.park(FACTORS, taken_away(office.jobs, message))
-    bring_back(office.jobs)
+    letter = await office.park(FACTORS, take_file_away(office.jobs, message))
+    bring_files_back(office.jobs)
     assert await office.verdict(letter) == "would_apply"
     await office.jobs.run(FACTORS, rows, data_entry_type="train", job_id=12)
     await office.execute("UPDATE dead_letters SET state = 'open'")

@@ -1,4 +1,4 @@
-"""Those of `uploads dead-letters` that need the database alone, and what is asked of any of them wrongly."""
+"""The commands of `uploads dead-letters` that need only the database, and wrong options of all."""
 
 import pytest
 
@@ -125,7 +125,7 @@ async def test_discarding_needs_a_filter_a_reason_and_execute(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["list", "--older-than=soon"], "is no age"),
         (["list", "--scope=2025:biscuits"], "biscuits"),
@@ -144,11 +144,11 @@ async def test_discarding_needs_a_filter_a_reason_and_execute(
     ],
 )
 async def test_what_is_asked_wrongly_is_explained(
-    office: PostOffice, shared_database: str, options: list[str], said: str
+    office: PostOffice, shared_database: str, options: list[str], message: str
 ) -> None:
     ran = await uploads(shared_database, *options)
     assert (ran.exit_code, "Traceback" in ran.err) == (2, False)
-    assert said in ran.err
+    assert message in ran.err
 
 
 async def test_a_broker_that_does_not_answer_is_told(

@@ -31,12 +31,15 @@ async def office(jobs: Jobs) -> PostOffice:
 
 
 CSV_SOURCE = DataEntrySource.CSV_MODULE_PER_YEAR
-CSV = "unit_institutional_id,name,total_spent_amount,purchase_institutional_code\nphysics,{},12.5,411\n"
+CSV = (
+    "unit_institutional_id,name,total_spent_amount,purchase_institutional_code\n"
+    "physics,{},12.5,411\n"
+)
 GONE = {"url": "file:///gone.csv", "size": 1, "sha256": "0" * 64}
 
 
 async def parked(office: PostOffice, kind: ProviderType = CSV_PER_YEAR, **fields: Any) -> UUID:
-    """A letter of a job whose file is nowhere."""
+    """A letter of a job whose file does not exist."""
     gone = GONE | {"url": (office.jobs.root / "gone.csv").as_uri()}
     return await office.park(kind, office.jobs.message(kind, file=gone, **fields))
 
@@ -251,8 +254,8 @@ async def test_letters_are_counted_by_code_and_state(office: PostOffice) -> None
 async def test_an_id_that_is_nobodys_or_several_letters_is_refused(office: PostOffice) -> None:
     await parked(office)
     async with office.engine.connect() as conn:
-        for given, said in (("zzzz", "none that begins"), ("ab", "too short")):
-            with pytest.raises(NoSuchLetter, match=said):
+        for given, message in (("zzzz", "none that begins"), ("ab", "too short")):
+            with pytest.raises(NoSuchLetter, match=message):
                 await select_letters(conn, Filter(ids=(given,)))
     await office.execute("UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000001'")
     await parked(office)

@@ -31,11 +31,19 @@ READS_AS_TWO_ROWS = {
     "CR alone": f"{HEADER}\rphysics,1,x\rphysics,2,\r",
     "newlines of all kinds": f"{HEADER}\r\nphysics,1,x\nphysics,2,\r",
     "byte order mark": f"\ufeff{HEADER}\nphysics,1,x\nphysics,2,\n",
-    "byte order mark before a quote": '\ufeff"unit_institutional_id",fte,note\nphysics,1,x\nphysics,2,\n',
+    "byte order mark before a quote": (
+        '\ufeff"unit_institutional_id",fte,note\nphysics,1,x\nphysics,2,\n'
+    ),
     "columns in another order": "note,fte,unit_institutional_id\nx,1,physics\n,2,physics\n",
-    "columns that nobody knows": "colour,unit_institutional_id,,fte,note,\nred,physics,?,1,x,\n,physics,,2,,!\n",
-    "an unknown column twice": "colour,unit_institutional_id,colour,fte,note\n1,physics,2,1,x\n1,physics,2,2,\n",
-    "blanks around names and cells": "unit_institutional_id , fte,note\t\n physics ,\t1, x \n physics, 2 ,  \n",
+    "columns that nobody knows": (
+        "colour,unit_institutional_id,,fte,note,\nred,physics,?,1,x,\n,physics,,2,,!\n"
+    ),
+    "an unknown column twice": (
+        "colour,unit_institutional_id,colour,fte,note\n1,physics,2,1,x\n1,physics,2,2,\n"
+    ),
+    "blanks around names and cells": (
+        "unit_institutional_id , fte,note\t\n physics ,\t1, x \n physics, 2 ,  \n"
+    ),
     "no-break spaces around cells": f"{HEADER}\nphysics\u00a0,1,\u00a0x\u00a0\nphysics,2\u00a0,\n",
     "surplus cells": f"{HEADER}\nphysics,1,x,more,and more\nphysics,2,,more\n",
     "a short row": f"{HEADER}\nphysics,1,x\nphysics,2\n",
@@ -168,15 +176,15 @@ REFUSED: dict[str, tuple[str | bytes, str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("content", "code", "said"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("content", "code", "parts"), REFUSED.values(), ids=REFUSED)
 async def test_such_a_file_is_refused_whole(
-    university: University, jobs: Jobs, content: str | bytes, code: str, said: tuple[str, ...]
+    university: University, jobs: Jobs, content: str | bytes, code: str, parts: tuple[str, ...]
 ) -> None:
     await run(jobs, f"{HEADER}\nphysics,9,old\n")
     before, heads = await university.entries(), await university.heads()
     event = await run(jobs, content)
     assert (event["outcome"], event["reason"]["code"]) == ("rejected", code)
-    assert [words for words in said if words not in event["reason"]["message"]] == []
+    assert [words for words in parts if words not in event["reason"]["message"]] == []
     assert event["rows"]["processed"] == 0
     assert (await university.entries(), await university.heads()) == (before, heads)
 

@@ -1,4 +1,4 @@
-"""Synchronisations with other systems: they have the per-year form, and replace what the last one put there."""
+"""Synchronisations with other systems: per-year uploads that replace the rows of the last one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The ledger: one end and one event for every job, however often and by whomever it is delivered."""
+"""The ledger: one end and one event for every job, however often it is delivered."""
 
 import pytest
 from sqlalchemy import text

@@ -1,4 +1,4 @@
-"""Members: one entry per person and module, whoever wrote the other one."""
+"""Members: one entry for each person and module, whatever source the other entry has."""
 
 import asyncio
 from functools import partial
@@ -176,5 +176,8 @@ async def test_people_may_type_while_an_upload_is_at_work(
 async def is_waiting(university: University) -> bool:
     """Whether a statement of this database waits for a lock."""
     async with university.engine.connect() as conn:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        query = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """
         return bool(await conn.scalar(text(query)))

@@ -1,4 +1,4 @@
-"""Migrations on real databases: new ones, and those of an application that was there first."""
+"""Migrations on real databases: empty ones, and ones that a host application uses already."""
 
 from collections.abc import AsyncIterator
 
@@ -18,14 +18,18 @@ STARTS = pytest.mark.parametrize(
 
 COLUMNS = """
 SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || coalesce(column_default, '')
-FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'uploads_alembic_version'
+FROM information_schema.columns
+WHERE table_schema = 'public' AND table_name <> 'uploads_alembic_version'
 UNION ALL
-SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'uploads_alembic_version'
+SELECT indexdef FROM pg_indexes
+WHERE schemaname = 'public' AND tablename <> 'uploads_alembic_version'
 UNION ALL
 SELECT conrelid::regclass || ' ' || conname FROM pg_constraint
-WHERE connamespace = 'public'::regnamespace AND conrelid <> coalesce(to_regclass('uploads_alembic_version'), 0)
+WHERE connamespace = 'public'::regnamespace
+  AND conrelid <> coalesce(to_regclass('uploads_alembic_version'), 0)
 UNION ALL
-SELECT 'sequence ' || sequencename || ' ' || start_value FROM pg_sequences WHERE schemaname = 'public'
+SELECT 'sequence ' || sequencename || ' ' || start_value FROM pg_sequences
+WHERE schemaname = 'public'
 """
 
 
@@ -36,7 +40,8 @@ async def _schema(connection: asyncpg.Connection) -> set[str]:
 async def _our_indexes(connection: asyncpg.Connection) -> set[str]:
     found = await connection.fetch("""
         SELECT indexrelid::regclass::text FROM pg_index
-        WHERE indrelid = 'data_entries'::regclass AND indisvalid AND indexrelid::regclass::text LIKE 'uploads%'
+        WHERE indrelid = 'data_entries'::regclass AND indisvalid
+          AND indexrelid::regclass::text LIKE 'uploads%'
     """)
     return {row[0] for row in found}
 
@@ -123,8 +128,10 @@ async def test_an_index_that_serves_other_queries_does_not_spare_ours(empty_data
     await connection.execute(TRACKING)
     await connection.execute("""
         DROP INDEX ix_data_entries_scope;
-        CREATE INDEX other_order ON data_entries (source, data_entry_type_id, carbon_report_module_id);
-        CREATE INDEX fewer_rows ON data_entries (carbon_report_module_id, data_entry_type_id, source) WHERE year > 2024;
+        CREATE INDEX other_order
+        ON data_entries (source, data_entry_type_id, carbon_report_module_id);
+        CREATE INDEX fewer_rows
+        ON data_entries (carbon_report_module_id, data_entry_type_id, source) WHERE year > 2024;
     """)
     await upgrade(empty_database)
     assert "uploads_entries_by_scope" in await _our_indexes(connection)

@@ -22,11 +22,11 @@ async def connection(empty_database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def test_ten_processes_may_migrate_at_once(empty_database, connection):
-    said: list[str] = []
+    reports: list[str] = []
 
-    await asyncio.gather(*(upgrade(empty_database, report=said.append) for _ in range(10)))
+    await asyncio.gather(*(upgrade(empty_database, report=reports.append) for _ in range(10)))
 
-    assert [line for line in said if line.startswith("upgraded")] == [
+    assert [line for line in reports if line.startswith("upgraded")] == [
         "upgraded to revision 0001",
         "upgraded to revision 0002",
         "upgraded to revision 0003",
@@ -43,30 +43,30 @@ async def test_a_table_in_use_is_waited_for_without_holding_up_its_readers(
     empty_database, connection
 ):
     reader = await asyncpg.connect(empty_database, server_settings={"lock_timeout": "2500"})
-    said: list[str] = []
+    reports: list[str] = []
     async with connection.transaction():
         await connection.execute("SELECT FROM data_entries")
-        migrating = asyncio.create_task(upgrade(empty_database, report=said.append))
+        migrating = asyncio.create_task(upgrade(empty_database, report=reports.append))
         async with asyncio.timeout(20):
-            while not any("in use" in line for line in said):
+            while not any("in use" in line for line in reports):
                 await reader.execute("SELECT FROM data_entries")
                 await asyncio.sleep(0.05)
     await migrating
     await reader.close()
-    assert said[-1] == "upgraded to revision 0003"
+    assert reports[-1] == "upgraded to revision 0003"
 
 
 async def _building(connection: asyncpg.Connection) -> bool:
     return await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
-        "AND query LIKE 'CREATE INDEX CONCURRENTLY%')"
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() "
+        "AND state = 'active' AND query LIKE 'CREATE INDEX CONCURRENTLY%')"
     )
 
 
 async def test_a_build_that_outlives_its_process_is_waited_for_and_kept(empty_database, connection):
     await upgrade(empty_database, "0001")
     old = await asyncpg.connect(empty_database)
-    said: list[str] = []
+    reports: list[str] = []
     async with old.transaction(isolation="repeatable_read"):  # the build waits for its end
         await old.execute("SELECT 1 FROM units")
         process = await asyncio.create_subprocess_exec(
@@ -80,10 +80,10 @@ async def test_a_build_that_outlives_its_process_is_waited_for_and_kept(empty_da
         process.kill()
         await process.wait()
 
-        successor = asyncio.create_task(upgrade(empty_database, report=said.append))
-        await until(lambda: said, within=10, what="the next process says that it waits")
-        assert said == ["another process is migrating this database; waiting for it to end"]
+        successor = asyncio.create_task(upgrade(empty_database, report=reports.append))
+        await until(lambda: reports, within=10, what="the next process says that it waits")
+        assert reports == ["another process is migrating this database; waiting for it to end"]
     await successor
     await old.close()
-    assert not any("uploads_entries_by_scope" in line for line in said)
-    assert said[-1] == "upgraded to revision 0003"
+    assert not any("uploads_entries_by_scope" in line for line in reports)
+    assert reports[-1] == "upgraded to revision 0003"

@@ -1,4 +1,4 @@
-"""Uploads for many units at once: they replace exactly what the same kind of upload put there before."""
+"""Uploads for many units: they replace exactly the rows of the last upload of the same kind."""
 
 from collections import Counter
 from dataclasses import replace

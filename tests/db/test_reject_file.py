@@ -29,7 +29,12 @@ async def test_an_error_quotes_40_characters_of_a_cell_at_most(jobs: Jobs) -> No
 
 
 async def test_the_reject_file_holds_the_bad_rows_as_they_were(jobs: Jobs) -> None:
-    content = f'note,unit_institutional_id,colour,fte\n ok ,physics,red,1\n" a, ""b"" ",physics,,"0,5",surplus\né,{UNKNOWN}\n'
+    content = (
+        "note,unit_institutional_id,colour,fte\n"
+        " ok ,physics,red,1\n"
+        '" a, ""b"" ",physics,,"0,5",surplus\n'
+        f"é,{UNKNOWN}\n"
+    )
     event = await run(jobs, content, job_id=7)
     header, comma, unknown = jobs.rejects(event)
     assert header == [

@@ -1,4 +1,4 @@
-"""The worker's role: what docs/sql/roles.sql lets it do, and what not."""
+"""The worker's role: what docs/sql/roles.sql allows it, and what it refuses."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +28,17 @@ GRANTED = {
     "service_state": WRITE,
 }
 
-ENTRY = "INSERT INTO data_entries (data_entry_type_id, carbon_report_module_id, data) VALUES (66, 1, '{}')"
+ENTRY = """
+    INSERT INTO data_entries (data_entry_type_id, carbon_report_module_id, data)
+    VALUES (66, 1, '{}')
+"""
+FACTOR = """
+    INSERT INTO factors (data_entry_type_id, year, classification, "values")
+    VALUES (1, 2025, '{}', '{}')
+"""
+ACTION = """
+    INSERT INTO dead_letter_actions (actor, action, dead_letter_ids) VALUES ('me', 'list', '{}')
+"""
 
 
 @pytest.fixture
@@ -63,10 +73,10 @@ async def test_the_worker_has_exactly_these_rights(worker):
         "CREATE TEMPORARY TABLE staged (id int) ON COMMIT DROP",
         ENTRY,
         "DELETE FROM data_entries",
-        "INSERT INTO factors (data_entry_type_id, year, classification, \"values\") VALUES (1, 2025, '{}', '{}')",
+        FACTOR,
         "UPDATE factors SET last_seen_job_id = 1",
         "INSERT INTO scope_heads VALUES (1, 66, 1, 7) ON CONFLICT DO NOTHING",
-        "INSERT INTO dead_letter_actions (actor, action, dead_letter_ids) VALUES ('me', 'list', '{}')",
+        ACTION,
         "SELECT FROM upload_jobs FOR UPDATE SKIP LOCKED",
     ],
 )

@@ -15,9 +15,11 @@ WITH tables AS (
     SELECT oid, relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> '{VERSION_TABLE}'
 )
-SELECT format('column %s.%s %s %s default=%s identity=%s', relname, attname, format_type(atttypid, atttypmod),
+SELECT format('column %s.%s %s %s default=%s identity=%s',
+              relname, attname, format_type(atttypid, atttypmod),
               CASE WHEN attnotnull THEN 'not null' END, pg_get_expr(adbin, adrelid), attidentity)
-FROM tables JOIN pg_attribute ON attrelid = oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+FROM tables JOIN pg_attribute ON attrelid = oid
+LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attnum > 0 AND NOT attisdropped
 UNION ALL
 SELECT format('constraint %s.%s %s', relname, conname, pg_get_constraintdef(pg_constraint.oid))

@@ -1,4 +1,4 @@
-"""Uploads for one unit: their rows are added to its module, and nothing goes."""
+"""Uploads for one unit: their rows are added to its module, and no row is deleted."""
 
 from typing import Any
 
@@ -196,8 +196,8 @@ async def test_the_key_of_the_event_is_the_module(university: University, jobs: 
     assert (await jobs.deliver(CSV_UNIT, message)).key == str(module).encode()
 
 
-def assert_rejected(event: Event, code: str, *said: str) -> None:
+def assert_rejected(event: Event, code: str, *parts: str) -> None:
     assert event["outcome"] == "rejected"
     assert event["reason"]["code"] == code
-    assert [words for words in said if words not in event["reason"]["message"]] == []
+    assert [words for words in parts if words not in event["reason"]["message"]] == []
     assert (event["sources"], event["affected_modules"], event["superseded_by"]) == ([], [], None)

@@ -1,4 +1,4 @@
-"""A per-year upload that is a complete export: units without a row in it lose theirs."""
+"""A per-year upload that is a complete export: units without a row in it lose their rows."""
 
 import pytest
 

@@ -97,7 +97,7 @@ def test_only_some_kinds_of_upload_take_json(provider: ProviderType, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"[{", "line 1"),
         (b"{}", "list of objects"),
@@ -106,9 +106,9 @@ def test_only_some_kinds_of_upload_take_json(provider: ProviderType, tmp_path: P
     ],
 )
 def test_json_that_is_no_list_of_objects_is_refused(
-    content: bytes, said: str, tmp_path: Path
+    content: bytes, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadRequest, match=said):
+    with pytest.raises(BadRequest, match=message):
         rows_of(tmp_path / "rows.json", content)
 
 
