@@ -8,6 +8,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -16,6 +17,8 @@ from service.dead_letters.audit import OperatorAction, audited
 from service.domain.errors import GuardStopped
 from service.domain.texts import detail_of
 from service.settings import RetrySettings
+
+log = structlog.get_logger(__name__)
 
 NAME = "dead_letter_guard"
 """The name of the guard's state in the table `service_state`.
@@ -60,6 +63,7 @@ class Guard:
             why = kept.get("why") or await self._reason_to_stop(conn, kept)
             if why and "why" not in kept:
                 await service_state.write_state(conn, NAME, kept | {"why": why}, by=WORKER)
+                log.critical("guard_stopped", reason=why)
         if why:
             raise GuardStopped("stopped", why=why)
 
@@ -71,9 +75,11 @@ class Guard:
         except (SQLAlchemyError, OSError):
             # Nobody can have resumed in a database that does not answer.
             return False
-        if not is_stopped:
-            self._recent.clear()
-        return not is_stopped
+        if is_stopped:
+            return False
+        self._recent.clear()
+        log.warning("guard_resumed")
+        return True
 
     async def _reason_to_stop(self, conn: AsyncConnection, kept: dict[str, Any]) -> str | None:
         """Return why the parking must stop, None if it may go on."""
