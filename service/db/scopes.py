@@ -92,8 +92,8 @@ async def take_scope_heads(
     """Lock the job's scopes and make the job their head; None if that was allowed everywhere.
 
     Waits for other jobs on the same scopes to end. If the head of any scope is above the `fence`,
-    returns the highest job id among the heads; the caller must then roll back, because some heads
-    may have been written already.
+    returns the highest job id among the other heads; the caller must then roll back, because some
+    heads may have been written already.
 
     Never join this statement with the delete or the counts. A statement that has waited for a lock
     still reads the snapshot from before the wait, so they would not see the rows that the other

@@ -168,7 +168,7 @@ def changed_entries_result(
 
 
 def _source_lines(job: Job, counts: EntryCounts, *, inserted: int) -> tuple[SourceCounts, ...]:
-    """A line for every source that has rows: the job's own first, unknown origin last."""
+    """A line for the job's own source, then one for each other source; unknown origin last."""
     own, remaining = job.source.value, counts.remaining
     others = sorted(
         (source for source in remaining if source != own),

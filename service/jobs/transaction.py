@@ -69,7 +69,8 @@ async def apply_upload(
 
     Returns the job's final line, or the final line of another delivery that was faster. Raises
     `MemberTaken` if the upload must be prepared again, and whatever the database or the store
-    raises. After an error, nothing has changed.
+    raises. After an error, either nothing has changed, or the job has ended and only the answer
+    to its COMMIT was lost; the ledger tells which.
     """
     async with engine.connect() as conn, conn.begin() as transaction:
         crash.point("after_begin")
@@ -96,7 +97,7 @@ async def apply_upload(
 async def end_without_change(
     engine: AsyncEngine, job: Job, result: Result, outbox: EventRoute
 ) -> LedgerLine:
-    """End a job that changes no row, in a transaction that writes the ledger alone.
+    """End a job that changes no row of the tables, in a small transaction of its own.
 
     Returns the job's final line, or the final line of another delivery that was faster.
     """
