@@ -233,10 +233,9 @@ _NOTE_POSITION = text("""
     UPDATE dead_letters SET dlq_partition = :partition, dlq_offset = :offset WHERE id = :id
 """)
 
-# Three kinds of letters, in the order of the conditions: those that this job is an edited copy of,
-# those of the job itself, and older ones whose scope this job has replaced as a whole. A letter
-# with `job_id_conflict` is none of the job's own: its message only bears the same id, so the end
-# of the job says nothing about it.
+# In the order of the conditions: letters that this job is an edited copy of, letters of the job
+# itself, older letters whose whole scope it has replaced. A letter with `job_id_conflict` is of
+# another upload that used the same job id, so the end of this job says nothing about it.
 _SETTLE = text("""
     UPDATE dead_letters
     SET state = CASE
