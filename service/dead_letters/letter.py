@@ -89,7 +89,7 @@ class Replay:
     count: int = 0
 
     @classmethod
-    def told_by(cls, letter_headers: Headers) -> Self:
+    def from_headers(cls, letter_headers: Headers) -> Self:
         """Read which replay a record is, by its headers.
 
         If this service did not write the headers, the record is no replay.
@@ -133,7 +133,7 @@ def letter_headers(incoming: Incoming, failure: Failure) -> Headers:
 
 
 def _added_headers(incoming: Incoming, failure: Failure) -> Iterator[tuple[str, str]]:
-    replay = Replay.told_by(incoming.record.headers)
+    replay = Replay.from_headers(incoming.record.headers)
     cause = failure.cause or failure.error
     yield headers.DLQ_SCHEMA_VERSION, SCHEMA_VERSION
     yield headers.DLQ_ID, str(incoming.dead_letter_id)

@@ -75,7 +75,7 @@ def _parked_event(
 
 def _letter_row(incoming: Incoming, failure: Failure) -> dict[str, object]:
     job = failure.job
-    replay = Replay.told_by(incoming.record.headers)
+    replay = Replay.from_headers(incoming.record.headers)
     modules = None if failure.modules is None else list(failure.modules)
     return {
         "id": incoming.dead_letter_id,

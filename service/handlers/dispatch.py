@@ -167,7 +167,7 @@ def _seek_back(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: in
 
 
 def _log_replay(job: Job, record: ConsumerRecord[Any, Any]) -> None:
-    replay = Replay.told_by(tuple(record.headers))
+    replay = Replay.from_headers(tuple(record.headers))
     if replay.of is not None:
         log.info(
             "replay_received",

@@ -119,7 +119,7 @@ class _RowChecker(ABC):
 class EntryChecker(_RowChecker):
     """Checks the rows of an upload of entries.
 
-    `target` has the values that every row of the job carries. Give exactly one of `units` and
+    `tags` has the values that every row of the job carries. Give exactly one of `units` and
     `module`, or `ValueError` is raised:
 
     - `units` for a per-year upload, whose rows name their unit: from the institutional id to
@@ -141,7 +141,7 @@ class EntryChecker(_RowChecker):
         self,
         entry: EntryType,
         header: Sequence[str],
-        target: RowTags,
+        tags: RowTags,
         *,
         units: Mapping[str, tuple[int, int | None]] | None = None,
         module: tuple[int, int] | None = None,
@@ -153,17 +153,17 @@ class EntryChecker(_RowChecker):
 
         # The beginning of a line is the same in all rows of a unit; it is made once for each.
         self.destinations = {
-            name: (module_id, target.copy_prefix(module_id, unit_id))
+            name: (module_id, tags.copy_prefix(module_id, unit_id))
             for name, (unit_id, module_id) in (units or {}).items()
             if module_id is not None
         }
-        self.destination = None if module is None else (module[0], target.copy_prefix(*module))
+        self.destination = None if module is None else (module[0], tags.copy_prefix(*module))
 
         self.held = {(module_id, key) for module_id, keys in (held or {}).items() for key in keys}
         self.taken: dict[tuple[int, str], int] = {}
         self.affected: set[int] = set()
 
-        self._tags = target
+        self._tags = tags
         self._entry = entry
         self._units = units or {}
         self._rules = self._rules_across_columns()
