@@ -219,7 +219,7 @@ async def _look_up_checker(
 
     tags = RowTags(job.data_entry_type_id, job.year, job.source.value, job.job_id)
     place = None if module is None else (module.id, module.unit_id)
-    return partial(EntryChecker, kind, target=tags, units=units, module=place, held=held)
+    return partial(EntryChecker, kind, tags=tags, units=units, module=place, held=held)
 
 
 def _modules_to_check(

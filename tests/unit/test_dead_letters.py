@@ -159,8 +159,8 @@ def test_a_path_that_leads_nowhere_is_refused(path: str) -> None:
 
 
 def test_replay_headers_are_read_as_they_are_written() -> None:
-    assert Replay.told_by(Replay(ID, 3).headers()) == Replay(ID, 3)
-    assert Replay.told_by((("trace", b"1"),)) == Replay()
+    assert Replay.from_headers(Replay(ID, 3).headers()) == Replay(ID, 3)
+    assert Replay.from_headers((("trace", b"1"),)) == Replay()
 
 
 def test_only_letters_that_would_not_come_back_end_well() -> None:
