@@ -39,7 +39,8 @@ def configure_logs(settings: LogSettings) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers.clear()
+    root.addHandler(handler)
     root.setLevel(settings.level)
     for noisy in ("alembic", "aiokafka", "kafka", "uvicorn", "uvicorn.access", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

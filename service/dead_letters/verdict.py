@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.contract.messages import parse_job
 from service.contract.topics import Topics
-from service.db import ledger, preview
+from service.db import ledger, newer_heads
 from service.db.dead_letters import Letter
 from service.dead_letters.records import Read, read_originals
 from service.domain.catalogue import entry_type
@@ -223,7 +223,7 @@ class Judge:
         known_modules = modules if job.replace_scope is ReplaceScope.AFFECTED else None
         module_type_id = entry_type(job.data_entry_type_id).module_type_id
         async with self.engine.connect() as conn:
-            heads = await preview.heads_above(conn, job, module_type_id, among=known_modules)
+            heads = await newer_heads.heads_above(conn, job, module_type_id, among=known_modules)
         if heads.highest is None:
             return None
 
@@ -238,7 +238,7 @@ class Judge:
 
     async def _check_factor_head(self, job: Job) -> Finding | None:
         async with self.engine.connect() as conn:
-            newer = await preview.factors_above(conn, job)
+            newer = await newer_heads.factors_above(conn, job)
         return None if newer is None else _superseded_by(newer)
 
 

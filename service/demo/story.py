@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.contract.events import PARKED, UploadParked
+from service.contract.headers import CE_TYPE
 from service.db.engine import create_engine
 from service.demo.author import Author
 from service.demo.client import Client, connected
@@ -85,7 +86,7 @@ class Story:
 
 def _refuse_parked(record: ConsumerRecord[Any, Any]) -> None:
     """Raise `StoryBroken` if the event says that the job's message was parked."""
-    if dict(record.headers).get("ce_type") == PARKED.encode():
+    if dict(record.headers).get(CE_TYPE) == PARKED.encode():
         event = UploadParked.model_validate_json(record.value)
         raise StoryBroken(f"Job {event.job_id} was parked ({event.code}): {event.message}")
 

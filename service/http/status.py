@@ -14,8 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import __version__
-from service.db import dead_letters, ledger, service_state
-from service.dead_letters.guard import NAME as GUARD
+from service.db import dead_letters, ledger
+from service.dead_letters.guard import read_stop_reason
 from service.handlers.breaker import Breaker
 from service.handlers.stall_detector import StallDetector
 from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
@@ -91,14 +91,14 @@ class Status:
         async with self.engine.connect() as conn:
             count, oldest = await ledger.count_unannounced(conn)
             open_letters = dict(await dead_letters.count_open(conn))
-            guard = await service_state.read_state(conn, GUARD)
+            stop_reason = await read_stop_reason(conn)
         return {
             "unannounced": {
                 "events": count,
                 "oldest_seconds": oldest and _seconds_since(oldest),
             },
             "open_dead_letters": open_letters,
-            "dead_letter_guard": guard.get("why"),
+            "dead_letter_guard": stop_reason,
         }
 
 
