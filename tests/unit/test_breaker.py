@@ -50,9 +50,7 @@ async def test_it_closes_when_the_record_that_failed_is_dealt_with() -> None:
     assert await breaker.wait_until_closed("append", impatient)
 
 
-async def test_another_record_that_is_dealt_with_does_not_close_it_but_the_next_probe_goes_at_once() -> (
-    None
-):
+async def test_another_finished_record_does_not_close_it_but_lets_the_next_probe_go() -> None:
     breaker = opened(FIRST)
     breaker.record_finished(SECOND)
     assert breaker.is_open

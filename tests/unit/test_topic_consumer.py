@@ -1,4 +1,4 @@
-"""What is left of a record is done beside the next one, one record behind at most, and nothing is left behind."""
+"""A record's offset is committed in the background; at most one record is pending."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from service.jobs.background import background_task
 from service.jobs.processor import JobContext
 
 
-def topic_consumer() -> TopicConsumer:
+def new_consumer() -> TopicConsumer:
     return TopicConsumer("any", Breaker(60))
 
 
@@ -28,15 +28,15 @@ class Work:
 
 async def test_what_is_left_of_a_record_is_not_waited_for() -> None:
     work = Work()
-    await topic_consumer().finish_in_background(work.do())
+    await new_consumer().finish_in_background(work.do())
     await work.began.wait()
     assert not work.ended
 
 
 async def test_the_next_record_waits_with_its_own_until_that_is_done() -> None:
-    one, two, road = Work(), Work(), topic_consumer()
-    await road.finish_in_background(one.do())
-    second = asyncio.create_task(road.finish_in_background(two.do()))
+    one, two, consumer = Work(), Work(), new_consumer()
+    await consumer.finish_in_background(one.do())
+    second = asyncio.create_task(consumer.finish_in_background(two.do()))
     await one.began.wait()
     assert not two.began.is_set()
     one.may_end.set()
@@ -46,10 +46,10 @@ async def test_the_next_record_waits_with_its_own_until_that_is_done() -> None:
 
 
 async def test_a_rebalance_waits_for_the_job_in_hand_and_for_what_is_left_of_it() -> None:
-    work, road = Work(), topic_consumer()
-    async with road.working_on(InFlightRecord(0, 0, JobContext())):
-        await road.finish_in_background(work.do())
-        revoked = asyncio.create_task(road.on_partitions_revoked([]))
+    work, consumer = Work(), new_consumer()
+    async with consumer.working_on(InFlightRecord(0, 0, JobContext())):
+        await consumer.finish_in_background(work.do())
+        revoked = asyncio.create_task(consumer.on_partitions_revoked([]))
         await work.began.wait()
         assert not revoked.done()
     await asyncio.sleep(0)
@@ -60,10 +60,10 @@ async def test_a_rebalance_waits_for_the_job_in_hand_and_for_what_is_left_of_it(
 
 
 async def test_a_lane_that_is_leaving_leaves_nothing_for_later() -> None:
-    work, road = Work(), topic_consumer()
-    road.stop_waiting()
+    work, consumer = Work(), new_consumer()
+    consumer.stop_waiting()
     work.may_end.set()
-    await road.finish_in_background(work.do())
+    await consumer.finish_in_background(work.do())
     assert work.ended
 
 
@@ -71,12 +71,12 @@ async def test_a_fault_in_what_was_left_is_raised_at_the_next_record() -> None:
     async def fail() -> None:
         raise RuntimeError("a mistake")
 
-    work, road = Work(), topic_consumer()
-    await road.finish_in_background(fail())
-    await road.wait_until_finished()
+    work, consumer = Work(), new_consumer()
+    await consumer.finish_in_background(fail())
+    await consumer.wait_until_finished()
     left = work.do()
     with pytest.raises(RuntimeError, match="a mistake"):
-        await road.finish_in_background(left)
+        await consumer.finish_in_background(left)
     left.close()
 
 
