@@ -8,7 +8,7 @@ from hypothesis import settings
 from tests.unit import test_check_property as usual
 from tests.unit.test_check_property import (  # noqa: F401 - pytest collects them from here
     test_the_checker_reads_every_row_as_the_rules_say,
-    test_the_compiled_function_and_the_plain_code_give_the_same_to_the_letter,
+    test_the_compiled_check_and_the_slow_one_give_the_same_to_the_letter,
 )
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or 300)

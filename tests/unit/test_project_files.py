@@ -95,6 +95,12 @@ def test_the_hooks_run_every_check() -> None:
     assert sorted(hooks) == sorted(checks.split())
 
 
+def test_the_long_tests_can_be_collected() -> None:
+    asked = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "tests/long"]
+    collected = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert collected.returncode == 0, collected.stdout
+
+
 def test_the_workflow_runs_every_python_that_the_package_declares() -> None:
     declared = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
     (matrix,) = re.findall(r"python: \[(.+)\]", text_of(".github/workflows/ci.yml"))
