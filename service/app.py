@@ -116,7 +116,7 @@ class App:
             engine=self.engine,
             dependencies=PrepareDependencies(self.engine, store, settings.limits),
             publish=self.producer.publish,
-            outbox=EventRoute(topics.completed, settings.announce.event_source),
+            event_route=EventRoute(topics.completed, settings.announce.event_source),
             progress_topic=topics.progress,
             progress_interval=settings.announce.progress_interval,
             job_timeout=settings.limits.job_seconds,

@@ -136,7 +136,7 @@ class FailureHandler:
             processor.engine,
             processor.publish,
             self._topics,
-            processor.outbox.source,
+            processor.event_route.source,
             incoming,
             letter,
         )

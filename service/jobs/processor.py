@@ -83,7 +83,7 @@ class JobProcessor:
     engine: AsyncEngine
     dependencies: PrepareDependencies
     publish: Publish
-    outbox: EventRoute
+    event_route: EventRoute
     progress_topic: str
     progress_interval: float
     job_timeout: float = 900.0
@@ -95,7 +95,7 @@ class JobProcessor:
         tables are unchanged or the job has ended; in both cases it is safe to process the same
         job again. Raises `JobIdConflict`, `TookTooLong`, and the errors of the steps.
         """
-        line = await begin_job(self.engine, job, self.outbox)
+        line = await begin_job(self.engine, job, self.event_route)
         context.attempts, context.first_started_at = line.attempts, line.first_started_at
 
         if line.event is None:
@@ -137,17 +137,19 @@ class JobProcessor:
             async with prepare_upload(job, self.dependencies, context.progress) as upload:
                 context.step, context.upload = "apply", upload
                 store = self.dependencies.store
-                return await apply_upload(self.engine, job, upload, store, self.outbox)
+                return await apply_upload(self.engine, job, upload, store, self.event_route)
         except Refusal as refusal:
             context.step = "apply"
-            return await end_without_change(self.engine, job, refused_result(refusal), self.outbox)
+            return await end_without_change(
+                self.engine, job, refused_result(refusal), self.event_route
+            )
 
     async def _publish_progress_forever(self, job: Job, progress: Progress) -> None:
         """Publish how far the job has come, every `progress_interval` seconds, until cancelled."""
         while True:
             await asyncio.sleep(self.progress_interval)
             record = progress_record(
-                job, progress, topic=self.progress_topic, source=self.outbox.source
+                job, progress, topic=self.progress_topic, source=self.event_route.source
             )
             # Nothing depends on progress. Without a broker the job goes on all the same; its
             # completion event is what waits for the broker.

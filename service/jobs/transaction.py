@@ -49,21 +49,21 @@ class EventRoute:
     source: str
 
 
-async def begin_job(engine: AsyncEngine, job: Job, outbox: EventRoute) -> LedgerLine:
+async def begin_job(engine: AsyncEngine, job: Job, event_route: EventRoute) -> LedgerLine:
     """Open the job's line in the ledger, or count one more attempt at it. Raises `JobIdConflict`.
 
     This is a transaction of its own, so that a rollback of the job never forgets an attempt. If
     the line has an event, the job ended before: publish this event as the answer, and do no more.
     """
     async with autocommit(engine).connect() as conn:
-        line = await ledger.begin_attempt(conn, job, topic=outbox.topic, now=datetime.now(UTC))
+        line = await ledger.begin_attempt(conn, job, topic=event_route.topic, now=datetime.now(UTC))
         if line.outcome is not None:
             await dead_letters.settle_letters_of_repeat(conn, job.job_id, line.outcome)
         return line
 
 
 async def apply_upload(
-    engine: AsyncEngine, job: Job, upload: Upload, store: FileStore, outbox: EventRoute
+    engine: AsyncEngine, job: Job, upload: Upload, store: FileStore, event_route: EventRoute
 ) -> LedgerLine:
     """Write the upload's rows and end the job, or end it with the tables unchanged.
 
@@ -74,7 +74,7 @@ async def apply_upload(
     """
     async with engine.connect() as conn, conn.begin() as transaction:
         crash.point("after_begin")
-        line = await ledger.lock_line(conn, job, topic=outbox.topic)
+        line = await ledger.lock_line(conn, job, topic=event_route.topic)
         if line.event is not None:
             return line
         crash.point("after_claim")
@@ -82,7 +82,7 @@ async def apply_upload(
         result = await _write_upload(conn, job, upload, store)
 
         if result.outcome.changes_rows:
-            line = await _close_line(conn, job, line, result, outbox)
+            line = await _close_line(conn, job, line, result, event_route)
             crash.point("before_commit")
         else:
             # Undoes the COPY, and the heads that were written before a newer one was met.
@@ -91,21 +91,21 @@ async def apply_upload(
 
     if result.outcome.changes_rows:
         return line
-    return await end_without_change(engine, job, result, outbox)
+    return await end_without_change(engine, job, result, event_route)
 
 
 async def end_without_change(
-    engine: AsyncEngine, job: Job, result: Result, outbox: EventRoute
+    engine: AsyncEngine, job: Job, result: Result, event_route: EventRoute
 ) -> LedgerLine:
     """End a job that changes no row of the tables, in a small transaction of its own.
 
     Returns the job's final line, or the final line of another delivery that was faster.
     """
     async with engine.begin() as conn:
-        line = await ledger.lock_line(conn, job, topic=outbox.topic)
+        line = await ledger.lock_line(conn, job, topic=event_route.topic)
         if line.event is not None:
             return line
-        return await _close_line(conn, job, line, result, outbox)
+        return await _close_line(conn, job, line, result, event_route)
 
 
 async def _write_upload(
@@ -195,11 +195,11 @@ async def _apply_factors(conn: AsyncConnection, job: Job, upload: Upload, result
 
 
 async def _close_line(
-    conn: AsyncConnection, job: Job, line: LedgerLine, result: Result, outbox: EventRoute
+    conn: AsyncConnection, job: Job, line: LedgerLine, result: Result, event_route: EventRoute
 ) -> LedgerLine:
     """Make the line final and settle the dead letters that this end answers; the final line."""
     now = datetime.now(UTC)
-    event = _completion_event(job, line, result, outbox, now)
+    event = _completion_event(job, line, result, event_route, now)
     letters_are_open = await ledger.close_line(conn, job, result, event, now=now)
     if letters_are_open:
         await dead_letters.settle_letters(conn, job, result)
@@ -207,17 +207,17 @@ async def _close_line(
 
 
 def _completion_event(
-    job: Job, line: LedgerLine, result: Result, outbox: EventRoute, now: datetime
+    job: Job, line: LedgerLine, result: Result, event_route: EventRoute, now: datetime
 ) -> Record:
     body = UploadCompleted.of(
         job, result, attempts=line.attempts, started_at=line.first_started_at, finished_at=now
     )
     return to_record(
         body,
-        topic=outbox.topic,
+        topic=event_route.topic,
         event_type=COMPLETED,
         event_id=completion_id(job.job_id),
         at=now,
-        source=outbox.source,
+        source=event_route.source,
         key=job.key,
     )

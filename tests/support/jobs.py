@@ -56,9 +56,9 @@ class Jobs:
         self._ids = count(1)
         store = FileStore.of(StorageSettings(root=root.as_uri()))
         dependencies = PrepareDependencies(engine, store, LimitSettings())
-        outbox = EventRoute("uploads.completed", "/carbon-uploads")
+        event_route = EventRoute("uploads.completed", "/carbon-uploads")
         self.processor = JobProcessor(
-            engine, dependencies, publish or self._publish, outbox, "uploads.progress", 60.0
+            engine, dependencies, publish or self._publish, event_route, "uploads.progress", 60.0
         )
 
     async def run(
