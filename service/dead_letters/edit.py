@@ -17,7 +17,7 @@ from service.contract.messages import parse_job
 from service.db.dead_letters import Filter, Letter
 from service.db.job_ids import draw_job_id
 from service.dead_letters.audit import OperatorAction, audited
-from service.dead_letters.letter import Replay, own_headers
+from service.dead_letters.parked_record import Replay, own_headers
 from service.dead_letters.records import read_originals
 from service.dead_letters.select import select_letters
 from service.dead_letters.send import ForeignTopic, Sender, end_abandoned_claims

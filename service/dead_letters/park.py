@@ -6,7 +6,7 @@ from service import __version__, crash
 from service.contract.events import PARKED, UploadParked, to_record
 from service.contract.topics import Topics
 from service.db import dead_letters
-from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
+from service.dead_letters.parked_record import Failure, Incoming, Replay, letter_headers
 from service.domain.model import Record
 from service.jobs.outbox import Publish
 

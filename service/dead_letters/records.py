@@ -5,7 +5,7 @@ from uuid import UUID
 
 from service.contract import headers
 from service.db.dead_letters import Letter
-from service.dead_letters.letter import Replay, own_headers
+from service.dead_letters.parked_record import Replay, own_headers
 from service.domain.model import Position, Record
 
 Read = Callable[[Sequence[Position]], Awaitable[Mapping[Position, Record]]]

@@ -14,7 +14,7 @@ from service.contract.messages import parse_job
 from service.contract.topics import Topics
 from service.db.ledger import LedgerLine
 from service.dead_letters.guard import Guard
-from service.dead_letters.letter import Incoming, Replay
+from service.dead_letters.parked_record import Incoming, Replay
 from service.domain.model import Job, Record
 from service.domain.provider_types import ProviderType
 from service.handlers.breaker import Breaker

@@ -15,8 +15,8 @@ from service.contract.messages import job_id_of
 from service.contract.topics import Topics
 from service.db import ledger
 from service.dead_letters.guard import Guard
-from service.dead_letters.letter import Failure, Incoming, Stage
 from service.dead_letters.park import park_record
+from service.dead_letters.parked_record import Failure, FailureStage, Incoming
 from service.domain.errors import (
     Environment,
     GuardStopped,
@@ -35,7 +35,7 @@ from service.settings import RetrySettings
 
 log = structlog.get_logger(__name__)
 
-FAILURE_STAGES: Final[Mapping[str, Stage]] = {
+FAILURE_STAGES: Final[Mapping[str, FailureStage]] = {
     "begin": "validate",
     "fetch": "fetch",
     "prepare": "prepare",

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from service.db import audit
-from service.dead_letters.letter import Replay, own_headers
 from service.dead_letters.pace import Pace
+from service.dead_letters.parked_record import Replay, own_headers
 from service.dead_letters.send import ForeignTopic, end_abandoned_claims
 from service.dead_letters.verdict import Finding, Verdict
 from service.domain.errors import BrokerAway

@@ -12,9 +12,9 @@ from service.contract.messages import job_id_of, parse_job
 from service.contract.topics import Topics
 from service.db.dead_letters import Filter, Letter, find_letters
 from service.dead_letters.audit import ActionReport, OperatorAction, audited
-from service.dead_letters.letter import Failure, Incoming
 from service.dead_letters.pace import Pace
 from service.dead_letters.park import park_record
+from service.dead_letters.parked_record import Failure, Incoming
 from service.dead_letters.replay import replay_letters
 from service.dead_letters.select import select_letters
 from service.dead_letters.send import Sender

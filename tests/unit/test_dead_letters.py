@@ -23,7 +23,7 @@ from service.dead_letters.edit import (
 )
 from service.dead_letters.export import record_as_json
 from service.dead_letters.history import describe_result
-from service.dead_letters.letter import Failure, Incoming, Replay, letter_headers
+from service.dead_letters.parked_record import Failure, Incoming, Replay, letter_headers
 from service.dead_letters.replay import require_replayable
 from service.dead_letters.select import parse_age, parse_scope
 from service.dead_letters.verdict import Verdict

@@ -25,7 +25,7 @@ _MOST_REPLAYS = 2**15
 
 Headers = tuple[tuple[str, bytes], ...]
 
-Stage = Literal["decode", "validate", "fetch", "prepare", "apply", "announce"]
+FailureStage = Literal["decode", "validate", "fetch", "prepare", "apply", "announce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Failure:
     """
 
     error: UploadError
-    stage: Stage
+    stage: FailureStage
     attempts: int
     first_at: datetime
     last_at: datetime
