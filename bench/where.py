@@ -23,7 +23,7 @@ from bench.support.workers import settings_of
 from service.contract.topics import Topics
 from service.db import entries, scopes
 from service.db.engine import create_engine
-from service.domain.model import FileRef
+from service.domain.model import ClaimCheck
 from service.domain.provider_types import DataEntrySource
 from service.files.fetch import fetch_file
 from service.files.store import FileStore
@@ -72,7 +72,7 @@ async def once(
 ) -> None:
     """Run all parts of one replace, one after the other."""
     store = FileStore.of(settings.storage)
-    file = FileRef(**claim(path))
+    file = ClaimCheck(**claim(path))
     with watch("fetch"):
         async with fetch_file(
             file, store, settings.limits, directory=path.parent.parent, now=datetime.now(UTC)

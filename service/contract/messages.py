@@ -22,7 +22,7 @@ from pydantic import (
 
 from service.domain.catalogue import entry_type, factor_type
 from service.domain.errors import NotJson, Poison, SchemaViolation, Tombstone, TooLarge
-from service.domain.model import MAX_JOB_ID, FileRef, Job, OnRowError, ReplaceScope
+from service.domain.model import MAX_JOB_ID, ClaimCheck, Job, OnRowError, ReplaceScope
 from service.domain.provider_types import ProviderType
 
 MAX_MESSAGE_BYTES = 2**20
@@ -48,9 +48,9 @@ class FileClaim(BaseModel):
         None, description="After this moment the file may be gone."
     )
 
-    def to_domain(self) -> FileRef:
+    def to_domain(self) -> ClaimCheck:
         """The same claim check as a domain type."""
-        return FileRef(self.url, self.size, self.sha256, self.content_encoding, self.expires_at)
+        return ClaimCheck(self.url, self.size, self.sha256, self.content_encoding, self.expires_at)
 
 
 class UploadJob(BaseModel):

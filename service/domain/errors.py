@@ -11,7 +11,7 @@ is made from the code, a case and named values (`service.domain.texts`).
 
 from traceback import format_tb
 
-from service.domain.texts import Value, detail_of, message_of
+from service.domain.texts import TextValue, detail_of, message_of
 
 
 def stack_frames(error: BaseException) -> str:
@@ -31,7 +31,7 @@ class UploadError(Exception):
 
     code = "error"
 
-    def __init__(self, case: str = "", /, **values: Value) -> None:
+    def __init__(self, case: str = "", /, **values: TextValue) -> None:
         self.case = case
         self.values = values
         super().__init__(self.message)
@@ -55,7 +55,7 @@ class Refusal(UploadError):
 
     code = "refused"
 
-    def __init__(self, code: str, case: str = "", /, **values: Value) -> None:
+    def __init__(self, code: str, case: str = "", /, **values: TextValue) -> None:
         self.code = code
         super().__init__(case, **values)
 
@@ -150,7 +150,7 @@ class TookTooLong(Poison):
     code = "took_too_long"
 
 
-class BadEncoding(Poison):
+class BadContentEncoding(Poison):
     """The file cannot be decompressed as its content_encoding says."""
 
     code = "bad_content_encoding"

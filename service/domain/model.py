@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from service.domain.provider_types import DataEntrySource, ProviderType, WriteMode
-from service.domain.texts import Value, Values, message_of
+from service.domain.texts import TextValue, TextValues, message_of
 
 MAX_JOB_ID = 2**53 - 1
 """The largest job id. JSON readers that store numbers as 64-bit floats round larger integers."""
@@ -68,7 +68,7 @@ class LetterState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FileRef:
+class ClaimCheck:
     """A claim check: the message's description of a job's file.
 
     `size` (in bytes) and `sha256` (64 lower-case hexadecimal digits) describe the file as stored,
@@ -98,7 +98,7 @@ class Job:
     data_entry_type_id: int
     fingerprint: str
     carbon_report_module_id: int | None = None
-    file: FileRef | None = None
+    file: ClaimCheck | None = None
     rows: tuple[dict[str, Any], ...] | None = None
     replace_scope: ReplaceScope = ReplaceScope.AFFECTED
     on_row_error: OnRowError = OnRowError.SKIP
@@ -159,7 +159,7 @@ class RowError:
     column: str
     code: str
     message: str
-    values: Values = field(default_factory=dict)
+    values: TextValues = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +171,10 @@ class Reason:
 
     code: str
     message: str
-    values: Values = field(default_factory=dict)
+    values: TextValues = field(default_factory=dict)
 
     @classmethod
-    def of(cls, code: str, case: str = "", /, **values: Value) -> Self:
+    def of(cls, code: str, case: str = "", /, **values: TextValue) -> Self:
         """Make a reason, with the text of this code and case."""
         return cls(code, message_of(code, case, values), values)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import zstandard
 
-from service.domain.errors import BadEncoding
+from service.domain.errors import BadContentEncoding
 
 _PIECE = 512
 """Compressed bytes that are decompressed at a time.
@@ -59,19 +59,19 @@ class FrameDecompressor:
         self._number = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The next bytes, decompressed, in pieces of at most 16 MiB. Raises `BadEncoding`."""
+        """The next bytes, decompressed, in pieces of at most 16 MiB. Raises `BadContentEncoding`."""
         try:
             for start in range(0, len(data), _PIECE):
                 yield from self._decompress(data[start : start + _PIECE])
         except (zlib.error, zstandard.ZstdError) as error:
-            raise BadEncoding(
+            raise BadContentEncoding(
                 f"broken_{self._name}", frame=self._number, reason=str(error)
             ) from None
 
     def finish(self) -> None:
-        """Raise `BadEncoding` if the last frame is incomplete."""
+        """Raise `BadContentEncoding` if the last frame is incomplete."""
         if self._frame is not None:
-            raise BadEncoding(f"cut_short_{self._name}", frame=self._number)
+            raise BadContentEncoding(f"cut_short_{self._name}", frame=self._number)
 
     def _decompress(self, data: bytes) -> Iterator[bytes]:
         """Decompress one piece, in which frames may end and new ones may begin."""
@@ -88,7 +88,7 @@ class FrameDecompressor:
 
 
 def decompressor(content_encoding: str | None) -> PassThrough | FrameDecompressor:
-    """The decompressor for a content encoding. Raises `BadEncoding` if there is none."""
+    """The decompressor for a content encoding. Raises `BadContentEncoding` if there is none."""
     match content_encoding:
         case None:
             return PassThrough()
@@ -98,4 +98,4 @@ def decompressor(content_encoding: str | None) -> PassThrough | FrameDecompresso
             decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
             return FrameDecompressor("zstd", decoder.decompressobj)
         case other:
-            raise BadEncoding("unknown", found=repr(other))
+            raise BadContentEncoding("unknown", found=repr(other))

@@ -18,7 +18,7 @@ from service.domain.errors import (
     WrongChecksum,
     WrongSize,
 )
-from service.domain.model import FileRef
+from service.domain.model import ClaimCheck
 from service.files.backends import DISK_FULL
 from service.files.decompress import decompressor
 from service.files.encodings import Utf8Check
@@ -43,7 +43,7 @@ class Spool:
 
 @asynccontextmanager
 async def fetch_file(
-    file: FileRef,
+    file: ClaimCheck,
     store: FileStore,
     limits: LimitSettings,
     *,
@@ -56,7 +56,7 @@ async def fetch_file(
     The spool is deleted when the context ends, with or without an error. `on_bytes` gets the number
     of stored bytes that have arrived so far.
 
-    Raises `FileExpired`, `UrlRefused`, `TooLarge`, `WrongSize`, `WrongChecksum`, `BadEncoding`,
+    Raises `FileExpired`, `UrlRefused`, `TooLarge`, `WrongSize`, `WrongChecksum`, `BadContentEncoding`,
     `Refusal` (empty_file, not_utf8), `DiskFull` and the errors of `FileStore.read`. If both the
     claim check and the content are wrong, the error is about the claim check.
     """
@@ -70,7 +70,7 @@ async def fetch_file(
 
 
 async def resolve_claim(
-    file: FileRef, store: FileStore, limits: LimitSettings, now: datetime
+    file: ClaimCheck, store: FileStore, limits: LimitSettings, now: datetime
 ) -> Location:
     """The location of a file, after all checks that need no byte of it.
 
@@ -121,7 +121,7 @@ class _SpoolWriter:
     the cause that the submitter needs to know, not what the changed bytes look like.
     """
 
-    def __init__(self, file: FileRef, limits: LimitSettings, spool: IO[bytes]) -> None:
+    def __init__(self, file: ClaimCheck, limits: LimitSettings, spool: IO[bytes]) -> None:
         self._file = file
         self._max_size = _max_spool_size(file, limits)
         self._spool = spool
@@ -193,7 +193,7 @@ class _SpoolWriter:
         self._spool.flush()
 
 
-def _max_spool_size(file: FileRef, limits: LimitSettings) -> int:
+def _max_spool_size(file: ClaimCheck, limits: LimitSettings) -> int:
     """How large the spool may become, in bytes."""
     if file.content_encoding is None:
         return file.size

@@ -13,7 +13,7 @@ from service.domain.catalogue import CatalogueType, entry_type, factor_type
 from service.domain.errors import UploadError
 from service.domain.model import Job
 from service.domain.provider_types import ProviderType
-from service.domain.texts import Value
+from service.domain.texts import TextValue
 
 RequestPart = Literal["file", "module", "replace_scope"]
 """The parts of a request that a `BadRequest` can name."""
@@ -27,7 +27,7 @@ class BadRequest(UploadError):
 
     code = "bad_request"
 
-    def __init__(self, part: RequestPart, case: str, /, **values: Value) -> None:
+    def __init__(self, part: RequestPart, case: str, /, **values: TextValue) -> None:
         self.part = part
         super().__init__(case, **values)
 

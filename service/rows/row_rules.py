@@ -39,7 +39,7 @@ from service.domain.catalogue import (
     SumAtMost,
     columns_of,
 )
-from service.domain.texts import Value, message_of
+from service.domain.texts import TextValue, message_of
 
 QUOTED_LENGTH = 40
 """The most characters of a cell that a message quotes."""
@@ -83,7 +83,9 @@ class InvalidCell(Exception):
     `shortened` gives it.
     """
 
-    def __init__(self, column: str, code: RowErrorCode, case: str = "", /, **values: Value) -> None:
+    def __init__(
+        self, column: str, code: RowErrorCode, case: str = "", /, **values: TextValue
+    ) -> None:
         self.column = column
         self.code = code.value
         self.values = values
@@ -230,7 +232,7 @@ def _read_number(column: Number, text: str) -> float | int:
 
 def _raise_with_range(column: Number, code: RowErrorCode, case: str, text: str) -> NoReturn:
     """Refuse a number that the column does not accept; the message names the range that it does."""
-    values: dict[str, Value] = {
+    values: dict[str, TextValue] = {
         "cell": shortened(text),
         "minimum": column.minimum,
         "measure": column.measure,
@@ -292,7 +294,7 @@ def _read_choice(column: Choice, text: str) -> str:
     # Only the beginning is compared: the time of the comparison grows with the length of the text.
     beginning = text[:QUOTED_LENGTH].lower()
     close = get_close_matches(beginning, column.values, n=1)
-    values: dict[str, Value] = {"cell": shortened(text), "listed": column.values}
+    values: dict[str, TextValue] = {"cell": shortened(text), "listed": column.values}
     if close:
         raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "close", close=close[0], **values)
     raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "none_close", **values)

@@ -22,7 +22,7 @@ larger chunks would delay the event loop."""
 LISTED_ERRORS = 100
 """The most row errors that an event lists; the reject file has them all."""
 
-Stage = Literal["fetching", "inserting", "replacing"]
+ProgressStage = Literal["fetching", "inserting", "replacing"]
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Progress:
     local file after it. `bytes_total` is None as long as it is not known.
     """
 
-    stage: Stage = "fetching"
+    stage: ProgressStage = "fetching"
     rows_done: int = 0
     bytes_done: int = 0
     bytes_total: int | None = None

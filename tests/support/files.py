@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from service.domain.errors import UploadError
-from service.domain.model import FileRef
+from service.domain.model import ClaimCheck
 from service.files.backends import DirectoryBackend
 from service.files.fetch import fetch_file
 from service.files.https import HttpsHosts
@@ -20,9 +20,11 @@ NOW = datetime(2026, 3, 18, 14, tzinfo=UTC)
 CSV = "name,supplier\nGerät,Zürich\n".encode()
 
 
-def claim(url: str, data: bytes = CSV, **changes: Any) -> FileRef:
+def claim(url: str, data: bytes = CSV, **changes: Any) -> ClaimCheck:
     """The claim check of a file with these bytes at `url`, with some fields changed."""
-    return FileRef(**{"url": url, "size": len(data), "sha256": sha256(data).hexdigest(), **changes})
+    return ClaimCheck(
+        **{"url": url, "size": len(data), "sha256": sha256(data).hexdigest(), **changes}
+    )
 
 
 def local_store(root: Path, hosts: HttpsHosts | None = None, timeout: float = 30.0) -> FileStore:
@@ -36,7 +38,7 @@ def listing(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-async def fetched(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> bytes:
+async def fetched(file: ClaimCheck, store: FileStore, directory: Path, **limits: Any) -> bytes:
     """Fetch a file with these limits; return what the spool holds."""
     async with fetch_file(
         file, store, LimitSettings(**limits), directory=directory, now=NOW
@@ -46,7 +48,9 @@ async def fetched(file: FileRef, store: FileStore, directory: Path, **limits: An
         return data
 
 
-async def error_of(file: FileRef, store: FileStore, directory: Path, **limits: Any) -> UploadError:
+async def error_of(
+    file: ClaimCheck, store: FileStore, directory: Path, **limits: Any
+) -> UploadError:
     """Return the error that fetching a file raises; no spool may be left behind."""
     with pytest.raises(UploadError) as caught:
         await fetched(file, store, directory, **limits)
@@ -68,15 +72,15 @@ class StorageRoot:
         self.spools.mkdir()
         self.store = local_store(self.root)
 
-    def put(self, data: bytes, **changes: Any) -> FileRef:
+    def put(self, data: bytes, **changes: Any) -> ClaimCheck:
         """Write these bytes to the file in the root; return its claim check."""
         (self.root / "a.csv").write_bytes(data)
         return claim(self.store.url_under_root("a.csv"), data, **changes)
 
-    async def fetched(self, file: FileRef, **limits: Any) -> bytes:
+    async def fetched(self, file: ClaimCheck, **limits: Any) -> bytes:
         """Fetch a file with these limits; return what the spool holds."""
         return await fetched(file, self.store, self.spools, **limits)
 
-    async def error(self, file: FileRef, **limits: Any) -> UploadError:
+    async def error(self, file: ClaimCheck, **limits: Any) -> UploadError:
         """Return the error that fetching a file raises; no spool may be left behind."""
         return await error_of(file, self.store, self.spools, **limits)

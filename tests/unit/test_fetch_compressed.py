@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from service.domain.errors import BadEncoding, TooLarge
+from service.domain.errors import BadContentEncoding, TooLarge
 from tests.support.files import CSV, StorageRoot
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstandard.compress}
@@ -110,7 +110,7 @@ async def test_what_is_not_wholly_in_its_content_encoding_is_refused(
 ) -> None:
     stored = spoil(COMPRESS[encoding](CSV))
     assert isinstance(
-        await storage.error(storage.put(stored, content_encoding=encoding)), BadEncoding
+        await storage.error(storage.put(stored, content_encoding=encoding)), BadContentEncoding
     )
 
 
@@ -120,7 +120,7 @@ async def test_damage_that_only_the_frames_own_checksum_shows_is_refused(
     stored = bytearray(gzip.compress(CSV))
     stored[-8] ^= 1
     assert isinstance(
-        await storage.error(storage.put(bytes(stored), content_encoding="gzip")), BadEncoding
+        await storage.error(storage.put(bytes(stored), content_encoding="gzip")), BadContentEncoding
     )
 
 
@@ -130,18 +130,21 @@ async def test_one_encoding_is_not_the_other(
 ) -> None:
     assert isinstance(
         await storage.error(storage.put(COMPRESS[other](CSV), content_encoding=encoding)),
-        BadEncoding,
+        BadContentEncoding,
     )
 
 
 async def test_zlib_without_a_gzip_header_is_not_gzip(storage: StorageRoot) -> None:
     assert isinstance(
-        await storage.error(storage.put(zlib.compress(CSV), content_encoding="gzip")), BadEncoding
+        await storage.error(storage.put(zlib.compress(CSV), content_encoding="gzip")),
+        BadContentEncoding,
     )
 
 
 async def test_an_unknown_content_encoding_is_refused(storage: StorageRoot) -> None:
-    assert isinstance(await storage.error(storage.put(CSV, content_encoding="br")), BadEncoding)
+    assert isinstance(
+        await storage.error(storage.put(CSV, content_encoding="br")), BadContentEncoding
+    )
 
 
 @pytest.mark.parametrize(("window_log", "taken"), [(23, True), (24, False)])

@@ -1,4 +1,4 @@
-"""Every message that a person reads is made from one catalogue of texts."""
+"""Every message that a person reads is made from one text set."""
 
 import ast
 import importlib
@@ -42,7 +42,7 @@ NAMED_AT_RUN_TIME = {
 
 @lru_cache(maxsize=1)
 def literals() -> frozenset[str]:
-    """Every text constant of the service's code, the catalogues of texts left out."""
+    """Every text constant of the service's code, the text sets left out."""
     found = set()
     for path in SERVICE.rglob("*.py"):
         if path.parent.name == "texts":
@@ -117,7 +117,7 @@ def test_every_text_is_used(key: str) -> None:
     assert not case or case in known | NAMED_AT_RUN_TIME
 
 
-def test_the_catalogue_names_nothing_twice() -> None:
+def test_the_text_set_names_nothing_twice() -> None:
     assert len(TEXTS) == sum(map(len, (ERRORS, REFUSALS, ROW_ERRORS, REQUESTS)))
 
 

@@ -1,8 +1,8 @@
 """Make the message that a person reads from a code, a case and named values.
 
-The messages of errors, refusals and row errors are made here, from one catalogue of texts for each
-language (`english`). Programs use the code and the values, and never need to read a message. A
-second language would be a second catalogue with the same keys.
+The messages of errors, refusals and row errors are made here, from one text set for each language
+(`english`). Programs use the code and the values, and never need to read a message. A second
+language would be a second text set with the same keys.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +12,14 @@ from typing import Any
 
 from service.domain.texts import english
 
-Value = str | int | float | Sequence[str]
+TextValue = str | int | float | Sequence[str]
 """A value that a text may show. All of these can be written as JSON."""
 
-Values = Mapping[str, Value]
+TextValues = Mapping[str, TextValue]
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class TextSet:
     """The texts of one language.
 
     `texts` has a text for each `code` and for each `code.case`. The key `*.case` is for a case that
@@ -35,34 +35,34 @@ class Catalogue:
     phrases: Mapping[str, Callable[[Mapping[str, Any]], str]]
 
 
-ENGLISH = Catalogue(english.TEXTS, english.PHRASES)
+ENGLISH = TextSet(english.TEXTS, english.PHRASES)
 
 
 def message_of(
-    code: str, case: str = "", values: Values | None = None, catalogue: Catalogue = ENGLISH
+    code: str, case: str = "", values: TextValues | None = None, text_set: TextSet = ENGLISH
 ) -> str:
     """Make the whole message: the text of the code, and the text of the case after or inside it.
 
     An unknown code or case adds no text.
     """
-    detail = detail_of(code, case, values, catalogue)
-    base = catalogue.texts.get(code, "")
+    detail = detail_of(code, case, values, text_set)
+    base = text_set.texts.get(code, "")
     if "{detail}" in base:
-        return _fill_in(base, {**(values or {}), "detail": detail}, catalogue)
-    return f"{_fill_in(base, values or {}, catalogue)} {detail}".strip()
+        return _fill_in(base, {**(values or {}), "detail": detail}, text_set)
+    return f"{_fill_in(base, values or {}, text_set)} {detail}".strip()
 
 
 def detail_of(
-    code: str, case: str = "", values: Values | None = None, catalogue: Catalogue = ENGLISH
+    code: str, case: str = "", values: TextValues | None = None, text_set: TextSet = ENGLISH
 ) -> str:
     """Make the text of the case alone; it is empty if the case has no text."""
-    text = catalogue.texts.get(f"{code}.{case}") or catalogue.texts.get(f"*.{case}", "")
-    return _fill_in(text, values or {}, catalogue)
+    text = text_set.texts.get(f"{code}.{case}") or text_set.texts.get(f"*.{case}", "")
+    return _fill_in(text, values or {}, text_set)
 
 
-def _fill_in(text: str, values: Mapping[str, Any], catalogue: Catalogue) -> str:
+def _fill_in(text: str, values: Mapping[str, Any], text_set: TextSet) -> str:
     try:
-        return _TextFormatter(catalogue.phrases).vformat(text, (), values)
+        return _TextFormatter(text_set.phrases).vformat(text, (), values)
     except (KeyError, ValueError, TypeError):
         # A text that does not match its values is a mistake in our code, and a test looks for it.
         # An error here would stop the processing of the record. So we return the values alone.
