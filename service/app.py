@@ -35,7 +35,7 @@ from service.jobs.prepare import PrepareDependencies, clear_abandoned_spools
 from service.jobs.processor import JobProcessor
 from service.jobs.transaction import EventRoute
 from service.kafka.producer import Producer
-from service.kafka.topic_admin import wait_for_broker
+from service.kafka.topic_admin import wait_for_topics
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -86,10 +86,10 @@ class App:
             settings.kafka, registry, grace=settings.shutdown_grace, on_escape=self._give_up
         )
         self.subscriptions = self._subscribe()
-        consumers = {one.topic: one for one in self.subscriptions.topic_consumers.values()}
-        self.stall_detector = StallDetector(self.broker, consumers)
+        topic_consumers = {one.topic: one for one in self.subscriptions.topic_consumers.values()}
+        self.stall_detector = StallDetector(self.broker, topic_consumers)
         self.health = Health(self.engine, self.breaker, self.stall_detector)
-        status = Status(self.engine, self.breaker, consumers, self.stall_detector)
+        status = Status(self.engine, self.breaker, topic_consumers, self.stall_detector)
         routes = [*self.health.routes(), *status.routes(), ("/metrics", make_asgi_app(registry))]
         asgi = AsgiFastStream(self.broker, asgi_routes=routes, logger=None)
         self._http = HttpServer(asgi, settings.http)
@@ -130,7 +130,7 @@ class App:
         return self._http.port
 
     def stop(self) -> None:
-        """Let the job in hand end within the grace, then let `run` return."""
+        """Let the jobs in flight end within the grace, then let `run` return."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -158,6 +158,8 @@ class App:
         async with self._http.serving(), self._connected():
             if self._stop.is_set():
                 return
+            # A rebalance ends within a session time-out: a consumer that stands still for two has
+            # stalled.
             patience = 2 * self.settings.kafka.session_timeout
             watch = self.stall_detector.watch(self._give_up_on_stall, patience=patience)
             background = [
@@ -188,6 +190,7 @@ class App:
             await _run_unless(self._stop, self._connect())
             yield
         finally:
+            # First, for a consumer that is closed can commit no more.
             await self.subscriptions.wait_until_finished(LAST_COMMITS)
             await self.broker.stop()
             await self.producer.stop()
@@ -203,7 +206,7 @@ class App:
         if cleared:
             log.info("spools_cleared", folders=cleared)
         await self._wait_for_database()
-        await wait_for_broker(self.settings.kafka, self.topics, every=START_PAUSE)
+        await wait_for_topics(self.settings.kafka, self.topics, every=START_PAUSE)
         await self.producer.start()
         await self.broker.start()
         self.health.started = True

@@ -40,7 +40,7 @@ def serve() -> None:
     """Consume upload jobs until told to stop.
 
     Waits for PostgreSQL and Kafka to come up, creates missing topics, and answers `/health/live`
-    and `/health/ready` on the HTTP port. SIGTERM lets the job in hand end within
+    and `/health/ready` on the HTTP port. SIGTERM lets the job in flight end within
     `UPLOADS_SHUTDOWN_GRACE`.
 
     Example: `UPLOADS_DATABASE__URL=postgresql://… UPLOADS_KAFKA__BOOTSTRAP_SERVERS=kafka:9092
@@ -96,7 +96,7 @@ async def _serve(settings: Settings) -> None:
 def _exit_at_the_latest(seconds: float) -> None:
     """End the process after so many seconds, even if a connection never closes.
 
-    The job in hand is then rolled back, and its record comes again.
+    The job in flight is then rolled back, and its record comes again.
     """
     timer = threading.Timer(seconds, os._exit, (FORCED_EXIT,))
     timer.daemon = True

@@ -51,6 +51,7 @@ class Breaker:
         is asked instead of trying a job.
         """
         self._held.add(partition)
+        # The latest failure decides how recovery is asked for: it is the one that holds us now.
         self._recovery_probe = recovery_probe
         if self.error is None:
             self.opened_at = datetime.now(UTC)
@@ -74,10 +75,11 @@ class Breaker:
         lost = {held for held in self._held if held.topic == topic and held not in partitions}
         self._release(lost)
 
-    async def wait_until_closed(self, topic: str, wait: Callable[[float], Awaitable[bool]]) -> bool:
-        """Return True at once while closed. While open, one caller in each pause passes as a probe.
+    async def wait_for_turn(self, topic: str, wait: Callable[[float], Awaitable[bool]]) -> bool:
+        """Wait until the caller may try its job: at once while closed, as a probe while open.
 
-        Returns False if `wait` says that the caller must give up.
+        While open, one caller in each pause passes as a probe, and the others wait. Returns False
+        if `wait` says that the caller must give up.
         """
         while self.is_open:
             if self._may_probe(topic) and monotonic() >= self._next_probe:
@@ -90,6 +92,7 @@ class Breaker:
 
     def _release(self, partitions: set[TopicPartition]) -> None:
         self._held -= partitions
+        # With a recovery probe, finished records prove nothing: the probe alone closes the breaker.
         if not self._held and self._recovery_probe is None:
             self._close()
 

@@ -1,4 +1,4 @@
-"""From a record to its offset: process the record, then commit, retry or hold it."""
+"""From a record to its offset: process the record, then commit or retry."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,13 +15,14 @@ from service.contract.topics import Topics
 from service.db.ledger import LedgerLine
 from service.dead_letters.guard import Guard
 from service.dead_letters.parked_record import Incoming, Replay
-from service.domain.model import Job, Record
+from service.domain.model import Job
 from service.domain.provider_types import ProviderType
 from service.handlers.breaker import Breaker
 from service.handlers.disposition import Commit, Disposition, Retry
 from service.handlers.failure_handler import FailureHandler
 from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
 from service.jobs.processor import JobContext, JobProcessor
+from service.kafka.consumer_record import record_of
 from service.settings import RetrySettings
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ class Dispatcher:
         self,
         provider_type: ProviderType,
         record: ConsumerRecord[Any, Any],
-        consumer: AIOKafkaConsumer,
+        kafka_consumer: AIOKafkaConsumer,
         topic_consumer: TopicConsumer,
     ) -> None:
         """Process one record, then commit its offset, or seek back to it and wait.
@@ -59,32 +60,50 @@ class Dispatcher:
         context = JobContext()
         in_flight = InFlightRecord(record.partition, record.offset, context)
         async with topic_consumer.working_on(in_flight):
-            disposition: Disposition = Retry(0)
-            if await self.breaker.wait_until_closed(topic_consumer.topic, topic_consumer.wait):
-                tries = topic_consumer.count_try(partition, record.offset)
-                disposition = await self._process_record(provider_type, record, context, tries)
+            disposition = await self._decide(provider_type, record, context, topic_consumer)
             match disposition:
                 case Commit(line):
                     self.breaker.record_finished(partition)
                     await topic_consumer.finish_in_background(
-                        self._commit_and_mark(consumer, partition, record.offset + 1, line)
+                        self._commit_and_mark(kafka_consumer, partition, record.offset + 1, line)
                     )
-                    return
-                case Retry(seconds):
-                    _seek_back(consumer, partition, record.offset)
+                case Retry():
+                    _seek_back(kafka_consumer, partition, record.offset)
                 case _:
                     assert_never(disposition)
-            await topic_consumer.wait(seconds)
+
+        # The pause is outside of `working_on`: a rebalance must not wait for it.
+        if isinstance(disposition, Retry):
+            await topic_consumer.wait(disposition.seconds)
+
+    async def _decide(
+        self,
+        provider_type: ProviderType,
+        record: ConsumerRecord[Any, Any],
+        context: JobContext,
+        topic_consumer: TopicConsumer,
+    ) -> Disposition:
+        """Wait for the breaker, then process the record.
+
+        The record is in flight meanwhile: a partition that is held by the breaker is given up only
+        after this wait, which then ends at once.
+        """
+        may_go_on = await self.breaker.wait_for_turn(topic_consumer.topic, topic_consumer.wait)
+        if not may_go_on:
+            return Retry(0)
+        partition = TopicPartition(record.topic, record.partition)
+        tries = topic_consumer.count_try(partition, record.offset)
+        return await self._process_record(provider_type, record, context, tries)
 
     async def _commit_and_mark(
         self,
-        consumer: AIOKafkaConsumer,
+        kafka_consumer: AIOKafkaConsumer,
         partition: TopicPartition,
         offset: int,
         line: LedgerLine | None,
     ) -> None:
         """Commit the offset, and mark the job as announced where there is one."""
-        work = [_commit_offset(consumer, partition, offset)]
+        work = [_commit_offset(kafka_consumer, partition, offset)]
         if line is not None:
             work.append(self._processor.mark_announced(line))
         await asyncio.gather(*work)
@@ -111,13 +130,14 @@ class Dispatcher:
                 incoming = _incoming_record(provider_type, record)
                 return await self._failure_handler.handle(incoming, job, context, error, tries)
             self._guard.note(parked=False)
+            self._failure_handler.forget(record)
             _log_end(job, line, started)
             return Commit(line)
 
 
 def _incoming_record(provider_type: ProviderType, record: ConsumerRecord[Any, Any]) -> Incoming:
     return Incoming(
-        record=Record(record.topic, record.key, record.value, tuple(record.headers)),
+        record=record_of(record),
         partition=record.partition,
         offset=record.offset,
         timestamp=datetime.fromtimestamp(record.timestamp / 1000, UTC),
@@ -127,7 +147,7 @@ def _incoming_record(provider_type: ProviderType, record: ConsumerRecord[Any, An
 
 
 async def _commit_offset(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
+    kafka_consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int
 ) -> None:
     """Commit the position of this partition alone.
 
@@ -135,7 +155,7 @@ async def _commit_offset(
     the ledger answers it.
     """
     try:
-        await consumer.commit({partition: offset})
+        await kafka_consumer.commit({partition: offset})
     except (CommitFailedError, IllegalStateError) as error:
         log.warning(
             "partition_lost_before_commit",
@@ -152,9 +172,9 @@ async def _commit_offset(
         )
 
 
-def _seek_back(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
+def _seek_back(kafka_consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
     try:
-        consumer.seek(partition, offset)
+        kafka_consumer.seek(partition, offset)
     except IllegalStateError:
         # The group has given the partition to another worker, which reads from the committed
         # offset.

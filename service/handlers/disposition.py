@@ -16,7 +16,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The record must come again: seek back to it, after so many seconds."""
+    """The record must come again: seek back to it now, then wait so many seconds."""
 
     seconds: float
 

@@ -4,11 +4,10 @@ import traceback
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
-from uuid import UUID
+from typing import Any, Final
 
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.contract.messages import job_id_of
@@ -42,7 +41,15 @@ FAILURE_STAGES: Final[Mapping[str, FailureStage]] = {
     "apply": "apply",
     "announce": "announce",
 }
-"""The stage that a dead letter names, by the step of the job that failed."""
+"""The stage that a dead letter names, by the step of the job that failed.
+
+In `begin` the ledger validates the job id. A message that could not even be read has the stage
+`decode`.
+"""
+
+
+PlaceInKafka = tuple[str, int, int]
+"""Topic, partition and offset of a record."""
 
 
 class FailureHandler:
@@ -61,8 +68,11 @@ class FailureHandler:
         self._breaker = breaker
         self._guard = guard
         self._retry = retry
-        self._unexpected_tries: Counter[UUID] = Counter()
-        self._places_of_parked_unexpected: set[str] = set()
+        # How often a record met an unknown error; a record leaves when it is processed or parked.
+        self._unexpected_tries: Counter[PlaceInKafka] = Counter()
+        # Where the unknown errors of parked records came from. One for each line of code that has
+        # such a mistake, so the set stays small.
+        self._origins_of_parked: set[str] = set()
 
     async def handle(
         self,
@@ -72,83 +82,109 @@ class FailureHandler:
         error: Exception,
         tries: int,
     ) -> Disposition:
-        """Park the record, or hold it: for a pause, or until the environment is mended."""
-        failure = self._classify(error, incoming.dead_letter_id)
-        if isinstance(failure, Poison):
-            try:
-                await self._park_record(incoming, job, context, failure, error)
-            except Exception as while_parking:  # noqa: BLE001 - the record is held, never dropped
-                error, failure = while_parking, _classify_failed_parking(while_parking)
-            else:
-                return Commit()
-        if isinstance(failure, Environment):
-            self._open_breaker(incoming, failure, error, tries)
-            return Retry(0)
-        delay = retry_delay(tries, self._retry)
-        _log_held(failure, error, tries, delay)
-        await self._note_failure(job, failure)
-        return Retry(delay)
+        """Park the record, or let it come again: after a pause, or when the environment is mended.
 
-    def _open_breaker(
-        self, incoming: Incoming, failure: Environment, error: Exception, tries: int
-    ) -> None:
-        _log_held(failure, error, tries, delay=None)
-        held = TopicPartition(incoming.record.topic, incoming.partition)
-        # A person lets a stopped guard go on, and the database says so: no job need be tried for
-        # it.
-        probe = self._guard.resumed if isinstance(failure, GuardStopped) else None
-        self._breaker.open(held, failure, probe)
-
-    def _classify(self, error: Exception, record_id: UUID) -> UploadError:
-        """Classify a failure as poison, transient or environment.
-
-        An unknown one is transient for its first tries and poison after them. The same unknown
-        error in two jobs points to the environment, not to the data.
+        `error` is what the job raised, and `tries` counts how often this worker has tried the
+        record in a row. (Attempts are counted in the ledger, over all workers.)
         """
-        known = classify_failure(error)
-        if known is not None:
-            return known
-        where = _place_of_failure(error)
-        self._unexpected_tries[record_id] += 1
-        if self._unexpected_tries[record_id] == 1:
-            log.error(
-                "unexpected_failure", exception=type(error).__name__, stack=stack_frames(error)
-            )
-        if self._unexpected_tries[record_id] < self._retry.unexpected_tries:
-            return Transient("unexpected", where=where)
-        if where in self._places_of_parked_unexpected:
-            return Environment("unexpected_twice", where=where)
-        return Unexpected("at", where=where)
+        failure = self._classify(error, _place_in_kafka(incoming))
+        if isinstance(failure, Poison):
+            return await self._park_or_hold(incoming, job, context, failure, error, tries)
+        return await self._hold(incoming, job, failure, error, tries)
 
-    async def _park_record(
+    def forget(self, record: ConsumerRecord[Any, Any]) -> None:
+        """Forget the unknown errors of a record that is processed by now."""
+        if self._unexpected_tries:
+            place = (record.topic, record.partition, record.offset)
+            self._unexpected_tries.pop(place, None)
+
+    async def _park_or_hold(
         self,
         incoming: Incoming,
         job: Job | None,
         context: JobContext,
         failure: Poison,
         error: Exception,
+        tries: int,
+    ) -> Disposition:
+        """Park the record. If that fails the record is held, never dropped."""
+        try:
+            await self._park(incoming, job, context, failure, error)
+        except Exception as parking_error:  # noqa: BLE001 - every failure must end in a disposition
+            failed_parking = _classify_failed_parking(parking_error)
+            return await self._hold(incoming, job, failed_parking, parking_error, tries)
+        return Commit()
+
+    async def _hold(
+        self,
+        incoming: Incoming,
+        job: Job | None,
+        failure: UploadError,
+        error: Exception,
+        tries: int,
+    ) -> Retry:
+        """Let the record come again: when the breaker has closed, or after a pause."""
+        if isinstance(failure, Environment):
+            _log_held(failure, error, tries, delay=None)
+            held = TopicPartition(incoming.record.topic, incoming.partition)
+            # A person lets a stopped guard go on, and the database says so: no job need be tried.
+            probe = self._guard.resumed if isinstance(failure, GuardStopped) else None
+            self._breaker.open(held, failure, probe)
+            return Retry(0)
+        delay = retry_delay(tries, self._retry)
+        _log_held(failure, error, tries, delay)
+        await self._note_failure(job, failure)
+        return Retry(delay)
+
+    def _classify(self, error: Exception, place: PlaceInKafka) -> UploadError:
+        """Classify a failure as poison, transient or environment.
+
+        An unknown one is transient for its first tries and poison after them. The same unknown
+        error in two records points to the environment, not to the data.
+        """
+        known = classify_failure(error)
+        if known is not None:
+            return known
+        where = _origin_of(error)
+        self._unexpected_tries[place] += 1
+        if self._unexpected_tries[place] == 1:
+            log.error(
+                "unexpected_failure", exception=type(error).__name__, stack=stack_frames(error)
+            )
+        if self._unexpected_tries[place] < self._retry.unexpected_tries:
+            return Transient("unexpected", where=where)
+        if where in self._origins_of_parked:
+            return Environment("unexpected_twice", where=where)
+        return Unexpected("at", where=where)
+
+    async def _park(
+        self,
+        incoming: Incoming,
+        job: Job | None,
+        context: JobContext,
+        poison: Poison,
+        error: Exception,
     ) -> None:
         """Make a dead letter of the record. Raises `GuardStopped`, and what parking raises."""
-        letter = _describe_failure(incoming, job, context, failure, error)
-        processor = self._processor
+        failure = _describe_failure(incoming, job, context, poison, error)
         await self._guard.admit()
         is_new = await park_record(
-            processor.engine,
-            processor.publish,
+            self._processor.engine,
+            self._processor.publish,
             self._topics,
-            processor.event_route.source,
+            self._processor.event_route.source,
             incoming,
-            letter,
+            failure,
         )
         self._guard.note(parked=True)
-        self._unexpected_tries.pop(incoming.dead_letter_id, None)
-        if isinstance(failure, Unexpected):
-            self._places_of_parked_unexpected.add(_place_of_failure(error))
+        self._unexpected_tries.pop(_place_in_kafka(incoming), None)
+        if isinstance(poison, Unexpected):
+            self._origins_of_parked.add(_origin_of(error))
         log.error(
             "parked",
-            code=failure.code,
-            stage=letter.stage,
-            message=failure.message,
+            code=poison.code,
+            stage=failure.stage,
+            message=poison.message,
             dead_letter_id=str(incoming.dead_letter_id),
             repeated=not is_new,
         )
@@ -168,7 +204,7 @@ def _describe_failure(
     incoming: Incoming,
     job: Job | None,
     context: JobContext,
-    failure: Poison,
+    poison: Poison,
     error: Exception,
 ) -> Failure:
     """Gather what a dead letter says about its failure."""
@@ -176,7 +212,7 @@ def _describe_failure(
     first_failure = min(context.first_started_at, last_failure)
     if job is None:
         return Failure(
-            failure,
+            poison,
             "decode",
             context.attempts,
             first_failure,
@@ -185,7 +221,7 @@ def _describe_failure(
             id_read=job_id_of(incoming.record.value),
         )
     return Failure(
-        failure,
+        poison,
         FAILURE_STAGES[context.step],
         context.attempts,
         first_failure,
@@ -196,6 +232,10 @@ def _describe_failure(
     )
 
 
+def _place_in_kafka(incoming: Incoming) -> PlaceInKafka:
+    return incoming.record.topic, incoming.partition, incoming.offset
+
+
 def _classify_failed_parking(error: Exception) -> UploadError:
     """Classify why a record could not be parked.
 
@@ -204,11 +244,11 @@ def _classify_failed_parking(error: Exception) -> UploadError:
     known = classify_failure(error)
     if isinstance(known, Transient | Environment):
         return known
-    return Environment("parking_failed", where=_place_of_failure(error))
+    return Environment("parking_failed", where=_origin_of(error))
 
 
-def _place_of_failure(error: Exception) -> str:
-    """Name an unknown error by its type and by the line that raised it, without its message."""
+def _origin_of(error: Exception) -> str:
+    """Name an unknown error by its type and the line that raised it, without its message."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__

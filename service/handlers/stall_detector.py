@@ -24,14 +24,18 @@ OnStall = Callable[[str], None]
 
 
 class StallDetector:
-    """Questions to the consumers of one broker. Each answer is None, or says what is wrong."""
+    """Asks the consumers of one broker whether they work, and watches their progress.
+
+    The `why_not_…` questions are for the health probes: the answer is None if all is well, else a
+    text that says what is wrong.
+    """
 
     def __init__(self, broker: KafkaBroker, topic_consumers: Mapping[str, TopicConsumer]) -> None:
         self._broker = broker
         self._topic_consumers = topic_consumers
         self._last_seen: dict[str, tuple[object, float]] = {}
 
-    async def consuming(self) -> str | None:
+    async def why_not_consuming(self) -> str | None:
         """Name the topics whose consume task has ended: only a restart helps there."""
         dead = [
             topic
@@ -40,14 +44,14 @@ class StallDetector:
         ]
         return f"nobody consumes {', '.join(dead)}" if dead else None
 
-    async def broker_answers(self) -> str | None:
+    async def why_not_connected(self) -> str | None:
         """Check that every consumer can talk to a broker."""
         for consumer in self.consumers().values():
             if not await broker_answers(consumer):
                 return "Kafka does not answer"
         return None
 
-    async def assigned(self) -> str | None:
+    async def why_not_assigned(self) -> str | None:
         """Name the topics whose consumer is no member of its group yet.
 
         A member may have no partition: there can be more members than partitions.

@@ -15,23 +15,25 @@ from service.domain.provider_types import ProviderType
 from service.handlers.dispatch import Dispatcher
 from service.handlers.faststream_overrides import keep_undecoded, parse_any_record
 from service.handlers.topic_consumer import TopicConsumer
+from service.kafka.topic_admin import RECORD_BYTES
 from service.settings import KafkaSettings, LimitSettings
 
 Handler = Callable[[KafkaMessage], Awaitable[None]]
 
 POLL_MARGIN = 60.0
-"""Seconds that a consumer may be silent beyond the longest job before it loses its partitions."""
+"""Seconds that a consumer may be silent beyond the longest job before it loses its partitions.
+
+The end of the longest job takes some seconds more: its event is published, its offset committed.
+"""
 
 HEARTBEATS_PER_SESSION = 10
-
-FETCH_BYTES = 2 * 2**20
-"""The most that one fetch takes from a partition: one record of the largest size."""
+"""So that a few lost heartbeats do not end the membership in the group."""
 
 FETCH_WAIT_MS = 100
 """How long a fetch waits at the broker for a record.
 
-A fetch leaves out the partition whose record is being processed. The next record of that partition
-is asked for only when the fetch under way has ended, so a long wait would delay it.
+While a record is processed, its partition is not part of the fetch that is waiting. Its next
+record is requested only by the following fetch, so a long wait would delay it.
 """
 
 
@@ -74,7 +76,7 @@ class Subscriptions:
             rebalance_timeout_ms=self._longest_silence_ms,
             session_timeout_ms=self._session_ms,
             heartbeat_interval_ms=self._session_ms // HEARTBEATS_PER_SESSION,
-            max_partition_fetch_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=RECORD_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
 
@@ -89,9 +91,9 @@ class Subscriptions:
     async def dispatch(self, provider_type: ProviderType, message: KafkaMessage) -> None:
         """Process one record, then commit its offset or seek back to it."""
         record: Any = message.raw_message
-        consumer: Any = message.consumer
+        kafka_consumer: Any = message.consumer
         topic_consumer = self.topic_consumers[provider_type]
-        await self._dispatcher.dispatch(provider_type, record, consumer, topic_consumer)
+        await self._dispatcher.dispatch(provider_type, record, kafka_consumer, topic_consumer)
 
     def stop_waiting(self) -> None:
         """End all pauses between tries, and let none begin: the process is about to stop."""

@@ -1,4 +1,4 @@
-"""The consumer of one topic: the record in flight, and what must wait until it is finished."""
+"""The consumer of one topic: its record in flight, and the rebalances that wait for its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -38,9 +38,13 @@ class TopicConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
         self.topic = topic
         self.in_flight: InFlightRecord | None = None
         self._breaker = breaker
+        # Held while a record is in flight. A rebalance takes it, and so waits for the record's end.
         self._busy = asyncio.Lock()
+        # Set while partitions are being given up, or once the process stops: no pause is worth it.
         self._leaving = asyncio.Event()
+        # The last offset of each partition, and how often this worker has tried its record.
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
+        # Commits the offset of the record before the one in flight.
         self._pending: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -67,7 +71,11 @@ class TopicConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka
             await self._pending
 
     async def wait_until_finished(self) -> None:
-        """Wait until no work is pending. It raises nothing; the next record would."""
+        """Wait until no work is pending.
+
+        An error of the work is not raised here: `finish_in_background` raises it for the next
+        record. If there is none, the record comes again after the restart.
+        """
         if self._pending is not None:
             await asyncio.wait({self._pending})
 

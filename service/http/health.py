@@ -38,10 +38,10 @@ class Health:
     _revision: str = field(default_factory=head_revision)
 
     async def live(self) -> dict[str, str]:
-        """Check what only a restart can mend. That this answers shows that the event loop runs."""
+        """Check what only a restart can mend. An answer at all proves that the event loop runs."""
         if not self.started or self.stopping:
             return {}
-        return await _failed_checks({"consuming": self.stall_detector.consuming})
+        return await _failed_checks({"consuming": self.stall_detector.why_not_consuming})
 
     async def ready(self) -> dict[str, str]:
         """Check everything that a job needs."""
@@ -52,8 +52,8 @@ class Health:
         return await _failed_checks(
             {
                 "database": self._database,
-                "broker": self.stall_detector.broker_answers,
-                "partitions": self.stall_detector.assigned,
+                "broker": self.stall_detector.why_not_connected,
+                "partitions": self.stall_detector.why_not_assigned,
                 "breaker": self._breaker,
             }
         )

@@ -94,7 +94,7 @@ async def test_a_worker_that_gives_up_logs_the_stack_once(
             await until(app._stop.is_set, within=30, what="it gives up")
     (line,) = [one for one in logged if one["event"] == "giving_up"]
     assert (line["log_level"], line["exception"]) == ("critical", "AttributeError")
-    assert "wait_until_closed" in line["stack"]
+    assert "wait_for_turn" in line["stack"]
     assert [one["event"] for one in logged if "stack" in one] == ["giving_up"]
 
 

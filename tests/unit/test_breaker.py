@@ -22,39 +22,39 @@ def opened(*held: TopicPartition, probe_pause: float = 60) -> Breaker:
 
 
 async def test_a_closed_breaker_lets_everyone_through_without_waiting() -> None:
-    assert await Breaker(60).wait_until_closed("replace", impatient)
+    assert await Breaker(60).wait_for_turn("replace", impatient)
 
 
 async def test_an_open_breaker_holds_who_cannot_wait() -> None:
-    assert not await opened(FIRST).wait_until_closed("replace", impatient)
+    assert not await opened(FIRST).wait_for_turn("replace", impatient)
 
 
 async def test_after_a_pause_one_caller_goes_through_as_a_probe_and_the_next_waits() -> None:
     breaker = opened(FIRST, probe_pause=0.02)
     topic_consumer = TopicConsumer("replace", breaker)
-    assert await breaker.wait_until_closed("replace", topic_consumer.wait)
+    assert await breaker.wait_for_turn("replace", topic_consumer.wait)
     assert breaker.is_open
-    assert not await breaker.wait_until_closed("replace", impatient)
+    assert not await breaker.wait_for_turn("replace", impatient)
 
 
 async def test_a_topic_on_which_nothing_failed_sends_no_probe() -> None:
     breaker = opened(FIRST, probe_pause=0)
-    assert not await breaker.wait_until_closed("append", impatient)
-    assert await breaker.wait_until_closed("replace", impatient)
+    assert not await breaker.wait_for_turn("append", impatient)
+    assert await breaker.wait_for_turn("replace", impatient)
 
 
 async def test_it_closes_when_the_record_that_failed_is_dealt_with() -> None:
     breaker = opened(FIRST)
     breaker.record_finished(FIRST)
     assert not breaker.is_open
-    assert await breaker.wait_until_closed("append", impatient)
+    assert await breaker.wait_for_turn("append", impatient)
 
 
 async def test_another_finished_record_does_not_close_it_but_lets_the_next_probe_go() -> None:
     breaker = opened(FIRST)
     breaker.record_finished(SECOND)
     assert breaker.is_open
-    assert await breaker.wait_until_closed("replace", impatient)
+    assert await breaker.wait_for_turn("replace", impatient)
 
 
 async def test_it_stays_open_until_the_last_record_that_failed_is_dealt_with() -> None:
@@ -84,7 +84,7 @@ async def test_where_the_fault_can_be_asked_for_itself_no_job_is_a_probe_or_a_pr
     breaker.open(FIRST, GuardStopped(), mended)
     breaker.record_finished(FIRST)
     assert breaker.is_open
-    assert await breaker.wait_until_closed("append", TopicConsumer("append", breaker).wait)
+    assert await breaker.wait_for_turn("append", TopicConsumer("append", breaker).wait)
     assert not breaker.is_open
     assert list(answers) == []
 
