@@ -24,7 +24,7 @@ from service.domain.provider_types import ProviderType, WriteMode
 QUARANTINE_AFTER = 3
 """Replays after which a letter that fails again is `quarantined` instead of `open`."""
 
-ScopeKey = tuple[int, int] | int
+JobKey = tuple[int, int] | int
 """A job's scope as its key names it: (year, type), or the id of a module."""
 
 _row = tables.dead_letters.c
@@ -88,7 +88,7 @@ class Filter:
     codes: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
     provider_types: tuple[ProviderType, ...] = ()
-    scopes: tuple[ScopeKey, ...] = ()
+    scopes: tuple[JobKey, ...] = ()
     jobs: tuple[int, ...] = ()
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
@@ -122,7 +122,7 @@ class Filter:
             yield _row.parked_at >= sa.func.now() - self.newer_than
 
 
-def _scope_condition(key: ScopeKey) -> sa.ColumnElement[bool]:
+def _scope_condition(key: JobKey) -> sa.ColumnElement[bool]:
     if isinstance(key, int):
         return sa.any_(_row.modules) == key
     # A unit-specific job has a year and a type too, but its scope is its module alone.

@@ -32,11 +32,11 @@ async def run_discard(
     async with engine.connect() as conn:
         letters = await select_letters(conn, letter_filter)
     async with audited(engine, action, [letter.id for letter in letters]) as report:
-        await discard_letters(engine, letters, report, by=action.actor, reason=action.reason or "")
+        await discard_selected(engine, letters, report, by=action.actor, reason=action.reason or "")
     return report
 
 
-async def discard_letters(
+async def discard_selected(
     engine: AsyncEngine, letters: Sequence[Letter], report: ActionReport, *, by: str, reason: str
 ) -> None:
     """Discard the letters that have not changed since they were read.

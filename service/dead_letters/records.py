@@ -36,7 +36,7 @@ def _is_of_letter(record: Record, letter_id: UUID) -> bool:
     return dict(record.headers).get(headers.DLQ_ID) == str(letter_id).encode()
 
 
-def replay_of(letter: Letter, original: Record) -> Record:
+def replay_record(letter: Letter, original: Record) -> Record:
     """Return the record that replays a letter.
 
     It has the key, the value and the own headers of the original, and headers that say which replay

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from service.db.dead_letters import Filter, Letter
 from service.dead_letters.audit import ActionReport, OperatorAction, audited
 from service.dead_letters.pace import Pace, PaceKeeper
-from service.dead_letters.records import replay_of
+from service.dead_letters.records import replay_record
 from service.dead_letters.select import select_letters, selects_only
 from service.dead_letters.send import Sender, end_abandoned_claims
 from service.dead_letters.verdict import Finding, Judge, Judgement, Verdict
@@ -160,7 +160,7 @@ async def _send_judged(
 
     job = judgement.job if verdict.ends_well else None
     try:
-        is_sent = await sender.send(letter, replay_of(letter, original), job=job)
+        is_sent = await sender.send(letter, replay_record(letter, original), job=job)
     except UploadError:
         report.note("in_doubt", letter.id)
         raise

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.db.dead_letters import Filter, Letter, ScopeKey, find_letters
+from service.db.dead_letters import Filter, JobKey, Letter, find_letters
 from service.domain.catalogue import entry_type
 from service.domain.errors import UploadError
 from service.domain.model import LetterState
@@ -41,7 +41,7 @@ def parse_age(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def parse_scope(text: str) -> ScopeKey:
+def parse_job_key(text: str) -> JobKey:
     """Read a job's key as messages have it: `2025:66`, or a module's id.
 
     The type may also be given by its name. Raises `ValueError`, or `UnknownType`.

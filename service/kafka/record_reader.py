@@ -13,6 +13,7 @@ from service.dead_letters.records import Read
 from service.domain.errors import BrokerAway
 from service.domain.model import Position, Record
 from service.kafka.connection import connection_options
+from service.kafka.consumer_record import record_of
 from service.kafka.event_stream import require_topic
 from service.kafka.topic_admin import LETTER_BYTES
 from service.settings import KafkaSettings
@@ -54,7 +55,7 @@ class _RecordReader:
                 for number, offsets in wanted.items():
                     partition = TopicPartition(self._topic, number)
                     async for record in self._read_partition(partition, sorted(offsets)):
-                        found[Position(number, record.offset)] = _to_record(record)
+                        found[Position(number, record.offset)] = record_of(record)
         except (TimeoutError, KafkaError) as error:
             raise BrokerAway("reading", topic=self._topic, error=type(error).__name__) from error
         return found
@@ -77,7 +78,3 @@ class _RecordReader:
             position = record.offset + 1
             if record.offset == offset:
                 yield record
-
-
-def _to_record(record: ConsumerRecord[Any, Any]) -> Record:
-    return Record(record.topic, record.key, record.value, tuple(record.headers))

@@ -25,7 +25,7 @@ LETTER_BYTES = RECORD_BYTES + 2**16
 """The largest dead letter: any record of a job topic, with our headers on top of its own."""
 
 
-async def wait_for_broker(kafka: KafkaSettings, topics: Topics, *, every: float) -> None:
+async def wait_for_topics(kafka: KafkaSettings, topics: Topics, *, every: float) -> None:
     """Wait until the broker answers and has the topics; log why, every `every` seconds."""
     while True:
         try:

@@ -12,7 +12,7 @@ from service.db import audit
 from service.db.dead_letters import Filter, count_by_code, find_letters
 from service.db.job_ids import draw_job_id
 from service.dead_letters.audit import OperatorAction, audited
-from service.dead_letters.discard import discard_letters
+from service.dead_letters.discard import discard_selected
 from service.dead_letters.edit import copy_message, draft_copy, send_copy
 from service.dead_letters.select import NoSuchLetter, select_letters
 from service.domain.model import LetterState, Outcome
@@ -150,7 +150,7 @@ async def test_discarded_letters_are_never_replayed(office: PostOffice) -> None:
     async with audited(
         office.engine, OperatorAction("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]
     ) as report:
-        await discard_letters(office.engine, [letter], report, by="ann", reason="a test")
+        await discard_selected(office.engine, [letter], report, by="ann", reason="a test")
     gone = await office.letter(letter.id)
     assert (gone.state, gone.state_by, gone.state_reason) == ("discarded", "ann", "a test")
     assert (await office.replay()).letters == {}
@@ -168,7 +168,7 @@ async def test_a_letter_that_was_sent_meanwhile_is_not_discarded(office: PostOff
     letter = await office.letter(await parked(office))
     await office.replay(force=True)
     async with audited(office.engine, OperatorAction("ann", "discard"), [letter.id]) as report:
-        await discard_letters(office.engine, [letter], report, by="ann", reason="a test")
+        await discard_selected(office.engine, [letter], report, by="ann", reason="a test")
     assert report.letters == {"taken": [letter.id]}
     assert await office.state(letter.id) == "sent"
 

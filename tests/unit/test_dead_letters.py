@@ -25,7 +25,7 @@ from service.dead_letters.export import record_as_json
 from service.dead_letters.history import describe_result
 from service.dead_letters.parked_record import Failure, Incoming, Replay, letter_headers
 from service.dead_letters.replay import require_replayable
-from service.dead_letters.select import parse_age, parse_scope
+from service.dead_letters.select import parse_age, parse_job_key
 from service.dead_letters.verdict import Verdict
 from service.domain.errors import NotJson, Poison, UnknownType
 from service.domain.model import Job, LetterState, Record
@@ -60,19 +60,19 @@ def test_anything_else_is_no_age(text: str) -> None:
 
 
 def test_a_scope_is_a_jobs_key_and_its_type_may_have_a_name() -> None:
-    assert parse_scope("2025:66") == parse_scope("2025:other_purchases") == (2025, 66)
-    assert parse_scope("4711") == 4711
+    assert parse_job_key("2025:66") == parse_job_key("2025:other_purchases") == (2025, 66)
+    assert parse_job_key("4711") == 4711
 
 
 @pytest.mark.parametrize("text", ["", "66:", ":66", "soon", "-1"])
 def test_anything_else_is_no_scope(text: str) -> None:
     with pytest.raises(ValueError, match="expected year:type"):
-        parse_scope(text)
+        parse_job_key(text)
 
 
 def test_a_scope_of_an_unknown_type_names_it() -> None:
     with pytest.raises(UnknownType, match="biscuits"):
-        parse_scope("2025:biscuits")
+        parse_job_key("2025:biscuits")
 
 
 @pytest.mark.parametrize(

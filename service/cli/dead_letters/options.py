@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, TypeVar
 import typer
 
 from service.db.dead_letters import Filter
-from service.dead_letters.select import parse_age, parse_scope
+from service.dead_letters.select import parse_age, parse_job_key
 from service.domain.errors import UploadError
 from service.domain.model import LetterState
 from service.domain.provider_types import ProviderType
@@ -129,7 +129,7 @@ def _make_filter(
         codes=tuple(codes or ()),
         topics=tuple(topics or ()),
         provider_types=tuple(providers or ()),
-        scopes=tuple(_parse_option(parse_scope, key, "--scope") for key in scopes or ()),
+        scopes=tuple(_parse_option(parse_job_key, key, "--scope") for key in scopes or ()),
         jobs=tuple(jobs or ()),
         older_than=_parse_age_option(older_than, "--older-than"),
         newer_than=_parse_age_option(newer_than, "--newer-than"),
