@@ -25,7 +25,7 @@ from service.dead_letters.verdict import Finding, Judge
 from service.domain.errors import UploadError
 from service.domain.model import MAX_JOB_ID, Job, LetterState, Record
 from service.domain.provider_types import ProviderType
-from service.files.local_file import URL, claim_check_of, local_store
+from service.files.local_file import LOCAL_FILE_URL, claim_check_of, local_store
 from service.files.store import FileStore
 from service.jobs.outbox import Publish
 
@@ -203,7 +203,7 @@ async def _judge_draft(judge: Judge, draft: EditDraft) -> Finding:
     if draft.file is not None:
         judge = replace(judge, store=local_store(draft.file))
     # A draft has no job id yet. The largest one is above all others, as a fresh one will be.
-    value = await asyncio.to_thread(draft.value, MAX_JOB_ID, URL)
+    value = await asyncio.to_thread(draft.value, MAX_JOB_ID, LOCAL_FILE_URL)
     _, finding = await judge.judge_message(draft.provider_type, value)
     return finding
 

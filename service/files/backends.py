@@ -27,7 +27,7 @@ from service.settings import StorageSettings
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
-CHUNK = 2**20
+READ_BYTES = 2**20
 """Bytes that are read at a time. A store that needs longer than the timeout for them is away."""
 
 _NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -42,13 +42,13 @@ class StorageBackend(Protocol):
         """Raise `UrlRefused` if the path leads out of the root."""
 
     def read(self, location: Location) -> AsyncGenerator[bytes, None]:
-        """Read the file's bytes, in chunks of about `CHUNK` bytes."""
+        """Read the file's bytes, in chunks of about `READ_BYTES` bytes."""
 
     async def size(self, location: Location) -> int:
         """The file's size as stored, in bytes."""
 
-    async def write(self, location: Location, source: Path) -> None:
-        """Store the local file `source`, as a whole or not at all; replace an older file."""
+    async def write(self, location: Location, local_file: Path) -> None:
+        """Store a local file, as a whole or not at all; replace an older file."""
 
 
 class DirectoryBackend:
@@ -70,38 +70,41 @@ class DirectoryBackend:
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         with self._translate_os_errors(location):
-            file, chunk = await asyncio.to_thread(self._open_and_read, location.path)
+            chunk, file = await asyncio.to_thread(self._read_first_chunk, location.path)
+            if file is None:
+                if chunk:
+                    yield chunk
+                return
+
             try:
                 while chunk:
                     yield chunk
-                    if file.closed:
-                        return
-                    chunk = await asyncio.to_thread(file.read, CHUNK)
+                    chunk = await asyncio.to_thread(file.read, READ_BYTES)
             finally:
-                if not file.closed:
-                    await asyncio.to_thread(file.close)
+                await asyncio.to_thread(file.close)
 
     async def size(self, location: Location) -> int:
         with self._translate_os_errors(location):
             found = await asyncio.to_thread(self._stat_file, location.path)
             return found.st_size
 
-    async def write(self, location: Location, source: Path) -> None:
+    async def write(self, location: Location, local_file: Path) -> None:
         with self._translate_os_errors(location):
-            await asyncio.to_thread(self._copy, source, self._root / location.path)
+            await asyncio.to_thread(self._copy, local_file, self._root / location.path)
 
-    def _open_and_read(self, path: str) -> tuple[BinaryIO, bytes]:
-        """Open a file and read its first chunk; if this is the whole file, close it again.
+    def _read_first_chunk(self, path: str) -> tuple[bytes, BinaryIO | None]:
+        """The first chunk of a file, and the open file; None if the chunk is the whole file.
 
-        Most files are small. So one thread call is enough for them, instead of one each to open,
+        Most files are small. For them one call in a thread is enough, instead of one each to open,
         read and close.
         """
         self._stat_file(path)
         file = (self._root / path).open("rb")
-        chunk = file.read(CHUNK)
-        if len(chunk) < CHUNK:
+        chunk = file.read(READ_BYTES)
+        if len(chunk) < READ_BYTES:
             file.close()
-        return file, chunk
+            return chunk, None
+        return chunk, file
 
     def _stat_file(self, path: str) -> os.stat_result:
         found = (self._root / path).stat()
@@ -110,7 +113,7 @@ class DirectoryBackend:
             raise UrlRefused("not_a_file")
         return found
 
-    def _copy(self, source: Path, target: Path) -> None:
+    def _copy(self, local_file: Path, target: Path) -> None:
         # Fail if the root does not exist: it may be a volume that is not mounted, and `mkdir` below
         # would create it on the wrong disk.
         self._root.stat()
@@ -119,7 +122,7 @@ class DirectoryBackend:
         # A rename is atomic, so no reader ever sees a part of the file.
         part = target.with_name(f".{uuid4()}.part")
         try:
-            shutil.copyfile(source, part)
+            shutil.copyfile(local_file, part)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -171,7 +174,7 @@ class BucketBackend:
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
         with _translate_store_errors(location):
             found = await obstore.get_async(self._objects, location.path)
-            async for chunk in found.stream(CHUNK):
+            async for chunk in found.stream(READ_BYTES):
                 yield chunk
 
     async def size(self, location: Location) -> int:
@@ -179,9 +182,9 @@ class BucketBackend:
             found = await obstore.head_async(self._objects, location.path)
             return found["size"]
 
-    async def write(self, location: Location, source: Path) -> None:
+    async def write(self, location: Location, local_file: Path) -> None:
         with _translate_store_errors(location):
-            await obstore.put_async(self._objects, location.path, source, max_concurrency=2)
+            await obstore.put_async(self._objects, location.path, local_file, max_concurrency=2)
 
 
 def _s3_config(settings: StorageSettings) -> "S3Config":
@@ -210,10 +213,10 @@ def _translate_store_errors(location: Location) -> Iterator[None]:
     except (PermissionError, PermissionDeniedError, UnauthenticatedError):
         raise StoreRefuses("permission_denied", url=location.url) from None
     except (BaseError, OSError) as error:
-        raise StoreAway("reason", url=location.url, reason=_first_words(error)) from None
+        raise StoreAway("reason", url=location.url, reason=_reason_without_request(error)) from None
 
 
-def _first_words(error: Exception) -> str:
+def _reason_without_request(error: Exception) -> str:
     """The part of obstore's message that says what is wrong.
 
     For example `Server returned non-2xx status code: 503 Service Unavailable`. The rest may quote

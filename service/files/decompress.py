@@ -8,11 +8,11 @@ import zstandard
 
 from service.domain.errors import BadContentEncoding
 
-_PIECE = 512
+_INPUT_BYTES = 512
 """Compressed bytes that are decompressed at a time.
 
-In the worst case 4 bytes become 128 KiB. So a piece becomes at most 16 MiB, and decompressing it
-needs at most twice this memory.
+In the worst case 4 bytes become 128 KiB. So these 512 bytes become a piece of at most 16 MiB, and
+decompressing them needs at most twice this memory.
 """
 
 _ZSTD_WINDOW = 2**23
@@ -59,10 +59,13 @@ class FrameDecompressor:
         self._number = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """The next bytes, decompressed, in pieces of at most 16 MiB. Raises `BadContentEncoding`."""
+        """The next bytes, decompressed, in pieces of at most 16 MiB.
+
+        Raises `BadContentEncoding`.
+        """
         try:
-            for start in range(0, len(data), _PIECE):
-                yield from self._decompress(data[start : start + _PIECE])
+            for start in range(0, len(data), _INPUT_BYTES):
+                yield from self._decompress(data[start : start + _INPUT_BYTES])
         except (zlib.error, zstandard.ZstdError) as error:
             raise BadContentEncoding(
                 f"broken_{self._name}", frame=self._number, reason=str(error)
@@ -74,7 +77,7 @@ class FrameDecompressor:
             raise BadContentEncoding(f"cut_short_{self._name}", frame=self._number)
 
     def _decompress(self, data: bytes) -> Iterator[bytes]:
-        """Decompress one piece, in which frames may end and new ones may begin."""
+        """Decompress some bytes, in which frames may end and new ones may begin."""
         while data:
             if self._frame is None:
                 self._frame = self._new_frame()

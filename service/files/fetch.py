@@ -56,9 +56,10 @@ async def fetch_file(
     The spool is deleted when the context ends, with or without an error. `on_bytes` gets the number
     of stored bytes that have arrived so far.
 
-    Raises `FileExpired`, `UrlRefused`, `TooLarge`, `WrongSize`, `WrongChecksum`, `BadContentEncoding`,
-    `Refusal` (empty_file, not_utf8), `DiskFull` and the errors of `FileStore.read`. If both the
-    claim check and the content are wrong, the error is about the claim check.
+    Raises `FileExpired`, `UrlRefused`, `TooLarge`, `WrongSize`, `WrongChecksum`,
+    `BadContentEncoding`, `Refusal` (empty_file, not_utf8), `DiskFull` and the errors of
+    `FileStore.read`. If both the claim check and the content are wrong, the error is about the
+    claim check.
     """
     location = await resolve_claim(file, store, limits, now)
     with _translate_full_disk(directory), _open_spool(directory / "spool.csv") as spool:

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 import httpx
 
 from service.domain.errors import FileGone, StoreAway, UrlRefused
-from service.files.backends import CHUNK
+from service.files.backends import READ_BYTES
 from service.files.urls import Location, normal_https_host
 
 
@@ -39,9 +39,9 @@ class HttpsHosts:
             raise UrlRefused("unknown_host")
 
     async def read(self, location: Location) -> AsyncGenerator[bytes, None]:
-        """Read the file's bytes as stored, in chunks of about `CHUNK` bytes."""
+        """Read the file's bytes as stored, in chunks of about `READ_BYTES` bytes."""
         async with self._send_request(location) as response:
-            async for chunk in response.aiter_raw(CHUNK):
+            async for chunk in response.aiter_raw(READ_BYTES):
                 yield chunk
 
     async def size(self, location: Location) -> int | None:

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-from service.files.backends import CHUNK
+from service.files.backends import READ_BYTES
 from service.files.https import HttpsHosts
 from service.files.store import FileStore
 from service.files.urls import Location
 
-URL = "file:///local/file"
+LOCAL_FILE_URL = "file:///local/file"
 """The URL of the file in a `local_store`. It does not depend on the file's path."""
 
 _ENCODINGS = {".gz": "gzip", ".zst": "zstd"}
@@ -39,9 +39,9 @@ def claim_check_of(path: Path, url: str) -> dict[str, Any]:
 
 
 def local_store(path: Path) -> FileStore:
-    """A file store that has only this file, at `URL`. Nothing can be written to it."""
+    """A file store that has only this file, at `LOCAL_FILE_URL`. Nothing can be written to it."""
     return FileStore(
-        URL.rpartition("/")[0],
+        LOCAL_FILE_URL.rpartition("/")[0],
         _SingleFileBackend(path),
         HttpsHosts((), timeout=_READ_SECONDS),
         timeout=_READ_SECONDS,
@@ -59,13 +59,13 @@ class _SingleFileBackend:
 
     async def read(self, _location: Location) -> AsyncGenerator[bytes, None]:
         with self._path.open("rb") as file:
-            while chunk := await asyncio.to_thread(file.read, CHUNK):
+            while chunk := await asyncio.to_thread(file.read, READ_BYTES):
                 yield chunk
 
     async def size(self, _location: Location) -> int:
         return self._path.stat().st_size
 
-    async def write(self, location: Location, source: Path) -> None:
+    async def write(self, location: Location, local_file: Path) -> None:
         raise NotImplementedError(
-            f"{source} was to be written to {location.url}: checking writes nothing"
+            f"{local_file} was to be written to {location.url}: checking writes nothing"
         )

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 from urllib.parse import quote
 
 from service.domain.errors import StoreAway, UrlRefused
-from service.files.backends import CHUNK, BucketBackend, DirectoryBackend, StorageBackend
+from service.files.backends import READ_BYTES, BucketBackend, DirectoryBackend, StorageBackend
 from service.files.https import HttpsHosts
 from service.files.urls import Location, UrlParts
 from service.settings import StorageSettings
@@ -62,10 +62,11 @@ class FileStore:
         self._backend.check(location)
         return location
 
-    def is_under_root(self, url: str) -> bool:
-        """Return True if a URL is below the root, where files may be written.
+    def is_in_root_store(self, url: str) -> bool:
+        """Return True if a URL that passed `resolve` is below the root, where files are written.
 
-        The URL must have passed `resolve`: only its scheme is compared here.
+        `resolve` accepts only URLs below the root and URLs of https hosts, and no root is on an
+        https host. So the scheme alone tells the two apart.
         """
         return UrlParts.parse(url).scheme == self._root.scheme
 
@@ -84,11 +85,11 @@ class FileStore:
         (also if a chunk takes longer than the timeout) and `StoreRefuses`.
         """
         if location.host is None:
-            source = self._backend.read(location)
+            stream = self._backend.read(location)
         else:
-            source = self._hosts.read(location)
+            stream = self._hosts.read(location)
 
-        async with aclosing(source) as chunks:
+        async with aclosing(stream) as chunks:
             while (chunk := await self._within_timeout(anext(chunks, None), location)) is not None:
                 yield chunk
 
@@ -102,8 +103,8 @@ class FileStore:
             return await self._within_timeout(self._backend.size(location), location)
         return await self._within_timeout(self._hosts.size(location), location)
 
-    async def write(self, to: str | Location, source: Path) -> None:
-        """Store the local file `source` at `to`, and replace a file that is there.
+    async def write(self, to: str | Location, local_file: Path) -> None:
+        """Store a local file at `to`, and replace a file that is there.
 
         The file is stored as a whole or not at all. Raises `UrlRefused` outside the root,
         `StoreAway`, `StoreRefuses` and `DiskFull`.
@@ -112,9 +113,9 @@ class FileStore:
         if location.host is not None:
             raise UrlRefused("write_elsewhere")
 
-        size = (await asyncio.to_thread(source.stat)).st_size
-        written = self._backend.write(location, source)
-        await self._within_timeout(written, location, chunks=1 + size // CHUNK)
+        size = (await asyncio.to_thread(local_file.stat)).st_size
+        written = self._backend.write(location, local_file)
+        await self._within_timeout(written, location, chunks=1 + size // READ_BYTES)
 
     async def _within_timeout(
         self, answer: Awaitable[T], location: Location, *, chunks: int = 1

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from service.db import factors
 from service.domain.errors import Refusal
 from service.domain.model import Job, Result
-from service.files.local_file import URL, claim_check_of, local_store
+from service.files.local_file import LOCAL_FILE_URL, claim_check_of, local_store
 from service.jobs import effect
 from service.jobs.prepare import PrepareDependencies, prepare_upload
 from service.jobs.request import UploadRequest
@@ -51,7 +51,7 @@ async def preview(
 async def _read_content(request: UploadRequest) -> dict[str, Any]:
     if request.has_rows:
         return request.rows()
-    return {"file": await asyncio.to_thread(claim_check_of, request.path, URL)}
+    return {"file": await asyncio.to_thread(claim_check_of, request.path, LOCAL_FILE_URL)}
 
 
 async def _preview_job(job: Job, dependencies: PrepareDependencies, keep: KeepRejects) -> Result:

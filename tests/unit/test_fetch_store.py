@@ -172,8 +172,8 @@ def test_an_https_host_is_read_where_the_settings_name_it(
 ) -> None:
     store = FileStore.of(StorageSettings(root=f"file://{root}", https_hosts=(allowed,)))
     assert store.resolve(named).host is not None
-    assert not store.is_under_root(named)
-    assert store.is_under_root(store.url_under_root("a.csv"))
+    assert not store.is_in_root_store(named)
+    assert store.is_in_root_store(store.url_under_root("a.csv"))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from service.contract.messages import MAX_MESSAGE_BYTES
 from service.domain.model import OnRowError, ReplaceScope
 from service.domain.provider_types import ProviderType
-from service.files.backends import CHUNK
-from service.files.local_file import URL, claim_check_of, local_store
+from service.files.backends import READ_BYTES
+from service.files.local_file import LOCAL_FILE_URL, claim_check_of, local_store
 from service.jobs.request import BadRequest, UploadRequest
 from tests.support.files import claim as claim_of
 from tests.support.files import fetched
@@ -141,7 +141,7 @@ def test_the_end_of_a_name_says_how_a_file_is_compressed(
     name: str, encoding: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(b"")
-    assert claim_check_of(tmp_path / name, URL).get("content_encoding") == encoding
+    assert claim_check_of(tmp_path / name, LOCAL_FILE_URL).get("content_encoding") == encoding
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,6 @@ def test_the_end_of_a_name_says_how_a_file_is_compressed(
 )
 async def test_a_local_file_is_read_whatever_its_name_is(name: str | bytes, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(name)
-    data = b"name\n" + b"x" * 2 * CHUNK
+    data = b"name\n" + b"x" * 2 * READ_BYTES
     path.write_bytes(data)
-    assert await fetched(claim_of(URL, data), local_store(path), tmp_path) == data
+    assert await fetched(claim_of(LOCAL_FILE_URL, data), local_store(path), tmp_path) == data
