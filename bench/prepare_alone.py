@@ -31,7 +31,7 @@ from service.domain.catalogue import (
     Number,
     columns_of,
 )
-from service.domain.model import Job
+from service.domain.model import Job, Placement
 from service.domain.provider_types import ProviderType
 from service.rows.checker import EntryChecker, FactorChecker, RowTags
 from service.rows.reject_file import RejectFile
@@ -39,7 +39,7 @@ from service.rows.table import open_csv
 from service.rows.upload import Progress, Upload
 
 MEDIAN_GOAL, LEAST_GOAL = 0.15, 0.12
-UNITS = {f"U{number}": (number, number + 1000) for number in range(500)}
+UNITS = {f"U{number}": Placement(number + 1000, number) for number in range(500)}
 
 
 def cell(column: Column, number: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.support.servers import YEAR
 from service.domain.catalogue import entry_type
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, RowTags, line_of
 from service.rows.table import open_csv
 
@@ -65,9 +66,9 @@ def message(path: Path, job_id: int, **more: Any) -> dict[str, Any]:
 
 async def places(
     conn: "asyncpg.Connection[Any]", module_type_id: int = PURCHASES.module_type_id
-) -> dict[str, Any]:
-    """The ids of unit and module by institutional id."""
-    return {row[0]: (row[1], row[2]) for row in await conn.fetch(_UNITS, module_type_id)}
+) -> dict[str, Placement]:
+    """Where the rows of each unit belong, by the institutional id of the unit."""
+    return {row[0]: Placement(row[2], row[1]) for row in await conn.fetch(_UNITS, module_type_id)}
 
 
 def lines(path: Path, units: dict[str, Any], job_id: int) -> Iterator[bytes]:

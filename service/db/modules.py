@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.domain.model import Placement
+
 _UNITS = text("""
     SELECT unit.institutional_id, unit.id, module.id
     FROM units AS unit
@@ -40,18 +42,23 @@ class Module:
     year: int
     unit_id: int
 
+    @property
+    def placement(self) -> Placement:
+        """Where the rows of this module belong."""
+        return Placement(self.id, self.unit_id)
+
 
 async def units_of_year(
     conn: AsyncConnection, year: int, module_type_id: int
-) -> Mapping[str, tuple[int, int | None]]:
-    """All units: from the institutional id to the unit's id and the id of its module.
+) -> Mapping[str, Placement | None]:
+    """Where the rows of each unit belong, by the institutional id of the unit.
 
-    The module is the one of this type in the unit's calculator report of the year, None if there
-    is no such report or module. Simulator reports never count.
+    The module is the one of this type in the unit's calculator report of the year. The value is
+    None if there is no such report or module. Simulator reports never count.
     """
     found = await conn.execute(_UNITS, {"year": year, "module_type_id": module_type_id})
     return {
-        institutional_id.strip(): (unit_id, module_id)
+        institutional_id.strip(): None if module_id is None else Placement(module_id, unit_id)
         for institutional_id, unit_id, module_id in found
     }
 

@@ -7,7 +7,7 @@ Messages and events have types of their own (`service.contract`), and so do the 
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from service.domain.provider_types import DataEntrySource, ProviderType, WriteMode
 from service.domain.texts import TextValue, TextValues, message_of
@@ -145,6 +145,13 @@ class Job:
         if self.based_on is None:
             return self.job_id - 1
         return min(self.job_id - 1, self.based_on)
+
+
+class Placement(NamedTuple):
+    """Where a row belongs: the ids of its module and of the module's unit."""
+
+    module_id: int
+    unit_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from service.db import entries, modules
 from service.db.engine import autocommit
 from service.domain.catalogue import CatalogueType, EntryType, entry_type, factor_type, module_name
 from service.domain.errors import JobIdTooLarge, Refusal
-from service.domain.model import Job
+from service.domain.model import Job, Placement
 from service.domain.provider_types import WriteMode
 from service.files.fetch import fetch_file
 from service.files.store import FileStore
@@ -99,7 +99,7 @@ def reject_url(job: Job, store: FileStore) -> str:
     It is beside the job's input if that place can be written and the name is not too long, else
     in `rejected/` under the storage root.
     """
-    if job.file is not None and store.is_under_root(job.file.url):
+    if job.file is not None and store.is_in_root_store(job.file.url):
         location, suffix = store.resolve(job.file.url), f".{job.job_id}.rejected.csv"
         name = location.path.rpartition("/")[2]
         if len(name.encode()) + len(suffix) <= LONGEST_NAME:
@@ -218,14 +218,14 @@ async def _look_up_checker(
             held = await entries.held_ids(conn, job, module_ids, kind.unique)
 
     tags = RowTags(job.data_entry_type_id, job.year, job.source.value, job.job_id)
-    place = None if module is None else (module.id, module.unit_id)
-    return partial(EntryChecker, kind, tags=tags, units=units, module=place, held=held)
+    placement = None if module is None else module.placement
+    return partial(EntryChecker, kind, tags=tags, units=units, module=placement, held=held)
 
 
 def _modules_to_check(
-    module: modules.Module | None, units: Mapping[str, tuple[int, int | None]] | None
+    module: modules.Module | None, units: Mapping[str, Placement | None] | None
 ) -> set[int]:
     """The ids of the modules that the job's rows may be for."""
     if module is not None:
         return {module.id}
-    return {module_id for _, module_id in (units or {}).values() if module_id is not None}
+    return {placement.module_id for placement in (units or {}).values() if placement is not None}

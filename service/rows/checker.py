@@ -22,7 +22,7 @@ from service.domain.catalogue import (
     RowErrorCode,
     columns_of,
 )
-from service.domain.model import RowError
+from service.domain.model import Placement, RowError
 from service.rows.compiled_check import compiled_check
 from service.rows.row_rules import (
     CellValue,
@@ -122,9 +122,9 @@ class EntryChecker(_RowChecker):
     `tags` has the values that every row of the job carries. Give exactly one of `units` and
     `module`, or `ValueError` is raised:
 
-    - `units` for a per-year upload, whose rows name their unit: from the institutional id to
-      (unit id, module id). The module id is None if the unit has no calculator report.
-    - `module` for a unit-specific upload: (module id, unit id).
+    - `units` for an upload whose rows name their unit: the placement by the institutional id of
+      the unit. It is None if the unit has no module in a calculator report of the year.
+    - `module` for a unit-specific upload: the placement of all rows.
 
     `held` has, by module id, the unique ids of stored entries that this upload does not replace. A
     row with one of them is a duplicate.
@@ -143,8 +143,8 @@ class EntryChecker(_RowChecker):
         header: Sequence[str],
         tags: RowTags,
         *,
-        units: Mapping[str, tuple[int, int | None]] | None = None,
-        module: tuple[int, int] | None = None,
+        units: Mapping[str, Placement | None] | None = None,
+        module: Placement | None = None,
         held: Mapping[int, AbstractSet[str]] | None = None,
     ) -> None:
         if (units is None) == (module is None):
@@ -153,11 +153,11 @@ class EntryChecker(_RowChecker):
 
         # The beginning of a line is the same in all rows of a unit; it is made once for each.
         self.destinations = {
-            name: (module_id, tags.copy_prefix(module_id, unit_id))
-            for name, (unit_id, module_id) in (units or {}).items()
-            if module_id is not None
+            name: (placement.module_id, tags.copy_prefix(*placement))
+            for name, placement in (units or {}).items()
+            if placement is not None
         }
-        self.destination = None if module is None else (module[0], tags.copy_prefix(*module))
+        self.destination = None if module is None else (module.module_id, tags.copy_prefix(*module))
 
         self.held = {(module_id, key) for module_id, keys in (held or {}).items() for key in keys}
         self.taken: dict[tuple[int, str], int] = {}

@@ -7,6 +7,7 @@ import pytest
 
 from service.domain.catalogue import ENTRY_TYPES, FACTOR_TYPES, UNIT, RowErrorCode, columns_of
 from service.domain.catalogue.pages import page, template
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, FactorChecker, RowTags
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -32,7 +33,7 @@ def test_the_page_names_every_type_column_and_code():
 def test_the_template_of_an_entry_type_is_a_file_that_the_checker_accepts(entry, per_year):
     header, *rows = csv.reader(template(entry, per_year=per_year).splitlines())
     assert header == [column.name for column in columns_of(entry, per_year=per_year)]
-    place = {"units": {UNIT.example: (1, 2)}} if per_year else {"module": (2, 1)}
+    place = {"units": {UNIT.example: Placement(2, 1)}} if per_year else {"module": Placement(2, 1)}
     good, bad = EntryChecker(entry, header, RowTags(entry.id, 2025, 1, 1), **place).check(rows)
     assert (len(good), bad) == (1, [])
 

@@ -3,11 +3,12 @@
 import pytest
 
 from service.domain.catalogue import entry_type, factor_type
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, RowTags, missing_columns, repeated_columns
 from tests.support.lines import entry
 
 TAGS = RowTags(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
-UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
+UNITS = {"100": Placement(11, 1), "200": Placement(22, 2), "300": None}
 PURCHASE = {
     "unit_institutional_id": "100",
     "name": "Pipettes",
@@ -153,7 +154,7 @@ def test_a_unit_without_a_report_of_the_year_is_a_row_error():
 
 
 def test_a_unit_specific_upload_ignores_the_unit_column():
-    good, bad = purchases(list(PURCHASE), units=None, module=(77, 7)).check(
+    good, bad = purchases(list(PURCHASE), units=None, module=Placement(77, 7)).check(
         [["999", "Gloves", "1", "4"]]
     )
     ((module, line),) = good
@@ -173,7 +174,7 @@ def test_units_or_a_module_must_be_given_and_not_both():
     with pytest.raises(ValueError, match="exactly one"):
         EntryChecker(entry_type(66), list(PURCHASE), TAGS)
     with pytest.raises(ValueError, match="exactly one"):
-        EntryChecker(entry_type(66), list(PURCHASE), TAGS, units=UNITS, module=(1, 1))
+        EntryChecker(entry_type(66), list(PURCHASE), TAGS, units=UNITS, module=Placement(1, 1))
 
 
 def test_missing_columns_are_named_in_the_order_of_the_catalogue():
@@ -224,7 +225,7 @@ def test_a_second_row_of_a_member_is_a_duplicate_within_its_module_only():
 
 
 def test_an_invalid_row_takes_no_id_and_a_duplicate_is_judged_last():
-    checker = EntryChecker(entry_type("member"), list(MEMBER), TAGS, module=(11, 1))
+    checker = EntryChecker(entry_type("member"), list(MEMBER), TAGS, module=Placement(11, 1))
     rows = [
         ["A", "52", "7", "2"],
         ["B", "52", "7", "1"],

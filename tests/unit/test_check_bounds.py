@@ -15,6 +15,7 @@ from service.domain.catalogue import (
     Number,
     columns_of,
 )
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, FactorChecker, RowTags
 
 KINDS = (*ENTRY_TYPES.values(), *FACTOR_TYPES.values())
@@ -55,7 +56,7 @@ def check(kind, **cells):
     row |= cells
     if isinstance(kind, EntryType):
         checker = EntryChecker(
-            kind, list(row), RowTags(kind.id, 2025, 1, 1), units={UNIT.example: (1, 2)}
+            kind, list(row), RowTags(kind.id, 2025, 1, 1), units={UNIT.example: Placement(2, 1)}
         )
     else:
         checker = FactorChecker(kind, list(row))

@@ -4,10 +4,11 @@ import orjson
 import pytest
 
 from service.domain.catalogue import ENTRY_TYPES, RowErrorCode, entry_type
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, RowTags
 from tests.support.lines import entry
 
-UNITS = {"100": (1, 11), "200": (2, 22), "300": (3, None)}
+UNITS = {"100": Placement(11, 1), "200": Placement(22, 2), "300": None}
 PURCHASE = {
     "unit_institutional_id": "100",
     "name": "Pipettes",
@@ -34,7 +35,7 @@ def check_purchase(**cells):
 
 def check_own(kind, held=None, **cells):
     checker = EntryChecker(
-        entry_type(kind), list(cells), RowTags(1, 2025, 2, 8123), module=(11, 1), held=held
+        entry_type(kind), list(cells), RowTags(1, 2025, 2, 8123), module=Placement(11, 1), held=held
     )
     return checker.check([list(cells.values())])
 

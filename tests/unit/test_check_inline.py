@@ -3,6 +3,7 @@
 import pytest
 
 from service.domain.catalogue import entry_type
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, RowTags, inline_table
 from tests.support.lines import entry
 
@@ -17,9 +18,9 @@ PLANE = {
 
 def check(kind, rows):
     header, cells = inline_table(entry_type(kind), rows, per_year=False)
-    return EntryChecker(entry_type(kind), header, RowTags(2, 2025, 4, 1), module=(11, 1)).check(
-        cells
-    )
+    return EntryChecker(
+        entry_type(kind), header, RowTags(2, 2025, 4, 1), module=Placement(11, 1)
+    ).check(cells)
 
 
 def test_the_header_has_the_keys_as_they_appear_then_the_required_ones_that_no_row_has():
@@ -69,7 +70,9 @@ def test_a_nested_value_is_a_row_error_in_every_column(column, value):
 
 def test_a_nested_unit_is_a_nested_value():
     header, cells = inline_table(STUDENT, [{"unit_institutional_id": ["1"], "fte": 1}])
-    _, bad = EntryChecker(STUDENT, header, RowTags(2, 2025, 3, 1), units={"1": (1, 1)}).check(cells)
+    _, bad = EntryChecker(
+        STUDENT, header, RowTags(2, 2025, 3, 1), units={"1": Placement(1, 1)}
+    ).check(cells)
     assert (bad[0].error.column, bad[0].error.code) == ("unit_institutional_id", "nested_value")
 
 

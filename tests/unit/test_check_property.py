@@ -21,10 +21,11 @@ from service.domain.catalogue import (
     Number,
     columns_of,
 )
+from service.domain.model import Placement
 from service.rows.checker import EntryChecker, FactorChecker, RowTags
 from tests.support.lines import cells_of, entry
 
-UNITS = {"1": (10, 100), "2": (20, 200), "3": (30, None)}
+UNITS = {"1": Placement(100, 10), "2": Placement(200, 20), "3": None}
 HELD = {100: {"taken"}, 7: {"taken"}}
 
 
@@ -183,7 +184,7 @@ def rows(draw, header):
 def checker_of(kind, header, *, per_year):
     if not isinstance(kind, EntryType):
         return FactorChecker(kind, header)
-    place = {"units": UNITS} if per_year else {"module": (7, 70)}
+    place = {"units": UNITS} if per_year else {"module": Placement(7, 70)}
     return EntryChecker(kind, header, RowTags(kind.id, 2025, 1, 99), held=HELD, **place)
 
 
@@ -283,10 +284,10 @@ def judge(kind, named, taken, *, per_year):
 def destination_of(name):
     if name not in UNITS:
         raise Bad("unit_institutional_id", {"unknown_unit"})
-    unit, module = UNITS[name]
-    if module is None:
+    placement = UNITS[name]
+    if placement is None:
         raise Bad("unit_institutional_id", {"unit_without_report"})
-    return unit, module
+    return placement.unit_id, placement.module_id
 
 
 def judge_member(module, key, taken):
