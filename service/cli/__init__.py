@@ -1,4 +1,4 @@
-"""The `uploads` command: one module for each subcommand, wired together here."""
+"""The `uploads` command: a module for one or more subcommands, all put together here."""
 
 import logging
 import sys
@@ -20,7 +20,8 @@ class Subcommand(Protocol):
 def app(also: Sequence[Subcommand] = ()) -> typer.Typer:
     """Make the command with all its subcommands.
 
-    The subcommands of the modules in `also` come first.
+    The subcommands of the modules in `also` come first. `service.serve` is passed in this way: it
+    is above this package in the layers of imports, so this package may not import it.
     """
     cli = typer.Typer(
         name="uploads",

@@ -43,7 +43,7 @@ def demo(
     # Imported only here: a worker in production must not load the demo, and the image for
     # production does not even have it.
     try:
-        from service.demo.command import run_demo  # noqa: PLC0415
+        from service.demo.command import run_demo  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:
         typer.secho(
             f"The demo is not part of this installation ({error}).", err=True, fg=typer.colors.RED

@@ -89,7 +89,7 @@ def _describe_rows(event: UploadCompleted) -> str:
 def _describe_reason(event: UploadCompleted) -> str:
     """Return why the job changed nothing, as a further sentence; empty if there is no reason."""
     if event.superseded_by is not None:
-        return f". Job {event.superseded_by} is newer and has replaced the same"
+        return f". Job {event.superseded_by} is newer and has replaced the same rows"
     if event.reason is not None:
         return f". {event.reason.message}"
     return ""

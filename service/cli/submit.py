@@ -52,7 +52,8 @@ def submit(
             metavar="ID",
             min=1,
             max=MAX_JOB_ID,
-            help="Only if no job above this one has replaced any of the same.",
+            help="Change nothing if a job with an id above this one has already replaced rows "
+            "of the same scope.",
         ),
     ] = None,
     job_id: Annotated[

@@ -35,9 +35,16 @@ class OperatorAction:
 class ActionReport:
     """What an action did.
 
-    `selected` are the letters that it was to work on, in their order. `letters` are the ids by what
-    became of each letter, such as `sent`. `stopped` says why the action ended early, and `notes`
-    are more facts for the audit.
+    `selected` are the letters that it was to work on, in their order. `stopped` says why the action
+    ended early, and `notes` are more facts for the audit.
+
+    `letters` are the ids by what became of each letter:
+
+    - `sent`, `discarded`, `exported`: the action was done.
+    - `taken`: nothing was done, because the letter had changed since it was read.
+    - `in_doubt`: sending failed, for example because the broker's acknowledgement did not come. The
+      record may or may not be in its topic, and the letter stays claimed.
+    - the value of a `Verdict`, such as `file_gone`: a replay did not send it, for this reason.
     """
 
     action_id: int

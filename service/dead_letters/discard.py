@@ -7,10 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from service.db import dead_letters
 from service.db.dead_letters import Filter, Letter
 from service.dead_letters.audit import ActionReport, OperatorAction, audited
+from service.dead_letters.replay import REPLAYABLE
 from service.dead_letters.select import select_letters, selects_only
-from service.domain.model import LetterState
 
-DISCARDABLE = (LetterState.OPEN, LetterState.SENT, LetterState.QUARANTINED)
+DISCARDABLE = REPLAYABLE
+"""The states of letters that may be discarded: what may be replayed may also be given up."""
 
 
 def require_discardable(letter_filter: Filter) -> None:

@@ -1,7 +1,7 @@
 """The guard of the dead-letter topic: it stops the parking when too many records are parked.
 
-Then the fault is probably not in the messages. The records wait until a person lets the parking
-go on.
+If many records fail, the fault is probably not in the records. Then they wait at their offsets
+until a person lets the parking go on.
 """
 
 from collections import deque
@@ -23,14 +23,14 @@ log = structlog.get_logger(__name__)
 NAME = "dead_letter_guard"
 """The name of the guard's state in the table `service_state`.
 
-Its value has `why` the parking has stopped, if it has, and when a person let it go on,
-`resumed_at`.
+Its value is a JSON object. `why` is the reason why the parking has stopped; the key is missing if
+it has not. `resumed_at` is the time when a person last let the parking go on.
 """
 
 WORKER = "worker"
 
 RECENT = 40
-"""How many of the last messages the guard looks at, however long ago they came.
+"""How many of the last records the guard looks at, however long ago they came.
 
 If more than half of them were parked, it stops.
 """
@@ -49,7 +49,7 @@ class Guard:
         self._recent: deque[bool] = deque(maxlen=RECENT)
 
     def note(self, *, parked: bool) -> None:
-        """Remember whether a message was parked."""
+        """Remember whether a record was parked."""
         self._recent.append(parked)
 
     async def admit(self) -> None:
@@ -60,12 +60,15 @@ class Guard:
         """
         async with self._engine.begin() as conn:
             kept = await service_state.read_state(conn, NAME)
-            why = kept.get("why") or await self._reason_to_stop(conn, kept)
-            if why and "why" not in kept:
-                await service_state.write_state(conn, NAME, kept | {"why": why}, by=WORKER)
-                log.critical("guard_stopped", reason=why)
-        if why:
-            raise GuardStopped("stopped", why=why)
+            stop_reason = kept.get("why")
+            if stop_reason is None:
+                stop_reason = await self._reason_to_stop(conn, kept)
+                if stop_reason is not None:
+                    stopped = kept | {"why": stop_reason}
+                    await service_state.write_state(conn, NAME, stopped, by=WORKER)
+                    log.critical("guard_stopped", reason=stop_reason)
+        if stop_reason is not None:
+            raise GuardStopped("stopped", why=stop_reason)
 
     async def resumed(self) -> bool:
         """Return True if a person has let the parking go on since it stopped."""
@@ -101,8 +104,8 @@ class Guard:
 
 async def read_stop_reason(conn: AsyncConnection) -> str | None:
     """Return why the parking has stopped, None if it has not."""
-    why: str | None = (await service_state.read_state(conn, NAME)).get("why")
-    return why
+    stop_reason: str | None = (await service_state.read_state(conn, NAME)).get("why")
+    return stop_reason
 
 
 async def run_resume(engine: AsyncEngine, action: OperatorAction) -> str | None:
@@ -111,9 +114,9 @@ async def run_resume(engine: AsyncEngine, action: OperatorAction) -> str | None:
     Returns why it had stopped, None if it had not.
     """
     async with audited(engine, action, ()) as report:
-        why = await resume_parking(engine, by=action.actor)
-        report.notes["stopped_for"] = why
-    return why
+        stop_reason = await resume_parking(engine, by=action.actor)
+        report.notes["stopped_for"] = stop_reason
+    return stop_reason
 
 
 async def resume_parking(engine: AsyncEngine, *, by: str) -> str | None:

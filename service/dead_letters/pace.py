@@ -1,4 +1,9 @@
-"""How carefully a replay sends letters: at a limited rate, and the first ones in waves."""
+"""How carefully a replay sends letters: at a limited rate, and the first ones in waves.
+
+The pace is the rate and the waves together. A wave is a number of letters that must end well before
+any other letter is sent. A canary is a series of waves that grow, such as 1, 5 and 25: if the cause
+of the failures is still there, it shows after a few letters, and the rest is not sent.
+"""
 
 import asyncio
 from collections import deque

@@ -31,13 +31,13 @@ async def park_record(
     async with engine.begin() as conn:
         is_new = await dead_letters.insert_letter(conn, _letter_row(incoming, failure))
         if is_new:
-            letter = Record(
+            letter_record = Record(
                 topics.dead_letter,
                 incoming.record.key,
                 incoming.record.value,
                 letter_headers(incoming, failure),
             )
-            position = await publish(letter)
+            position = await publish(letter_record)
             crash.point("after_dead_letter_ack")
             await dead_letters.note_position(
                 conn, letter_id, partition=position.partition, offset=position.offset

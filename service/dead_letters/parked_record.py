@@ -1,4 +1,7 @@
-"""A dead letter's record: the original's key and value, and headers that say why it is here."""
+"""The record that is parked: the original's key and value, and headers that say why it is here.
+
+The row of a dead letter in the table is `service.db.dead_letters.Letter`.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +22,7 @@ MESSAGE_BYTES = 1024
 STACK_BYTES = 8192
 
 _NAMESPACE = UUID("3f0e2b52-63c1-5d9c-8c1e-0e4d1a3c7b55")
+"""Never change it: the ids of dead letters depend on it."""
 
 _MOST_REPLAYS = 2**15
 """A record whose header counts more replays than this was not sent by this service."""
@@ -52,8 +56,8 @@ class Incoming:
 class Failure:
     """Why a record is parked: the error, its stage, and the number and the times of the attempts.
 
-    `job` is the job that the message could be read as, None if it could not; `id_read` is then the
-    job id that could be read in it all the same. `cause` is the exception behind the error.
+    `job` is None if the message could not be read as a job; `id_read` is then the job id, if at
+    least that could be read. `cause` is the exception behind the error.
     `modules` are the ids of the modules that the rows are for, None if they are not known.
     """
 
@@ -80,9 +84,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Which letter a record is a replay of, and how often it was replayed by then.
+    """Which letter a record was sent for, and how often that letter's message was replayed by then.
 
-    A record that is no replay has no letter and the count 0.
+    It marks a replay, and also an edited copy: a copy names the letter that it was made from, and
+    its count is 0, because it is a new upload. The record of an ordinary upload has no letter and
+    the count 0.
     """
 
     of: UUID | None = None
@@ -90,9 +96,9 @@ class Replay:
 
     @classmethod
     def from_headers(cls, letter_headers: Headers) -> Self:
-        """Read which replay a record is, by its headers.
+        """Read from a record's headers for which letter it was sent.
 
-        If this service did not write the headers, the record is no replay.
+        If this service did not write the headers, the record counts as an ordinary upload.
         """
         values = {
             name: value or b""
@@ -109,7 +115,7 @@ class Replay:
         return cls(of, count)
 
     def headers(self) -> Headers:
-        """Return the headers that mark a record as this replay."""
+        """Return the headers that mark a record as sent for the letter."""
         return (
             (headers.DLQ_REPLAY_OF, str(self.of).encode()),
             (headers.DLQ_REPLAY_COUNT, str(self.count).encode()),

@@ -19,7 +19,7 @@ async def read_originals(read: Read, letters: Sequence[Letter]) -> Mapping[UUID,
     """Read the letters' records, and return them by the letter's id.
 
     A letter is left out if its record is gone, or if the record at its position is another
-    letter's: so it is when the topic was deleted and made anew. Raises `BrokerAway`.
+    letter's. That happens if the topic was deleted and created again. Raises `BrokerAway`.
     """
     positions = {letter.id: letter.position for letter in letters}
     records = await read([position for position in positions.values() if position is not None])
@@ -39,8 +39,8 @@ def _is_of_letter(record: Record, letter_id: UUID) -> bool:
 def replay_record(letter: Letter, original: Record) -> Record:
     """Return the record that replays a letter.
 
-    It has the key, the value and the own headers of the original, and headers that say which replay
-    it is.
+    It has the key, the value and the own headers of the original, and headers that name the letter
+    and count its replays.
     """
     replay = Replay(letter.id, letter.replay_count + 1)
     return Record(

@@ -16,13 +16,17 @@ from service.domain.model import LetterState
 from service.jobs.outbox import Publish
 
 REPLAYABLE = (LetterState.OPEN, LetterState.SENT, LetterState.QUARANTINED)
-"""A sent letter may be sent once more, because its message can be lost on its way."""
+"""The states of letters that may be replayed.
+
+A sent letter may be sent once more, because its message can be lost on its way.
+"""
 
 Sending = Literal["sent", "taken", "held_back"]
-"""What became of a letter in a replay.
+"""What became of a letter that a replay has reached.
 
 `taken` means that it has changed since it was read: another operator was faster, or its job has
-ended. `held_back` means that it was not sent, because it would come back.
+ended. `held_back` means that it was not sent, because it would come back. A letter whose sending
+failed has none of these: the replay stops there, and the audit lists the letter as `in_doubt`.
 """
 
 TellSending = Callable[[Judgement, Sending], None]

@@ -1,7 +1,8 @@
 """Send a record for a dead letter: claim the letter, publish the record, mark the letter as sent.
 
-A letter is claimed right before it is sent, and each in a transaction of its own. So a killed
-operator leaves at most one letter of which nobody knows whether it was sent: it stays claimed.
+Claiming and marking are two separate transactions, and each letter is claimed right before it is
+sent. So a command that was killed leaves at most one letter that may or may not have been sent;
+this letter stays claimed.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from service.domain.model import Job, LetterState, Record
 from service.jobs.outbox import Publish
 
 ABANDONED: Final = timedelta(minutes=5)
-"""The age at which a claim is taken back: several times as long as a living operator holds one."""
+"""The age at which a claim is taken back: several times as long as a running command holds one."""
 
 PUBLISH_SECONDS: Final = 60.0
 """How long to wait for the broker's acknowledgement; after that, the record may be out or not."""
@@ -86,7 +87,7 @@ class Sender:
 
 
 async def end_abandoned_claims(engine: AsyncEngine, *, actor: str) -> Mapping[UUID, LetterState]:
-    """End the claims of operators who were killed, and write that into the audit.
+    """End the claims of commands that were killed, and write that into the audit.
 
     Returns the new state of each letter whose claim was ended.
     """

@@ -15,12 +15,13 @@ def connection_options(kafka: KafkaSettings) -> dict[str, Any]:
     if uses_tls(kafka):
         options["ssl_context"] = tls_context(kafka)
     if uses_sasl(kafka):
-        password = kafka.sasl_password
         options |= {
             "sasl_mechanism": kafka.sasl_mechanism,
             "sasl_plain_username": kafka.sasl_username,
-            "sasl_plain_password": password and password.get_secret_value(),
+            "sasl_plain_password": None,
         }
+        if kafka.sasl_password is not None:
+            options["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
     return options
 
 

@@ -57,6 +57,9 @@ class ReceivedEvent:
 async def require_topic(kafka: KafkaSettings, *any_of: str) -> None:
     """Check that one of these topics exists. A worker creates them, so a job will be read.
 
+    A worker creates all of its topics at once. So the error names only the first topic: it stands
+    for all, and the caller passes the most important one first.
+
     Raises `NoTopics` if there is none, and `KafkaError` if no broker answers.
     """
     admin = AIOKafkaAdminClient(**connection_options(kafka))

@@ -26,7 +26,10 @@ LETTER_BYTES = RECORD_BYTES + 2**16
 
 
 async def wait_for_topics(kafka: KafkaSettings, topics: Topics, *, every: float) -> None:
-    """Wait until the broker answers and has the topics; log why, every `every` seconds."""
+    """Wait until the broker answers and has the topics; create those that do not exist.
+
+    Logs every `every` seconds why it still waits.
+    """
     while True:
         try:
             await ensure_topics(kafka, topics)

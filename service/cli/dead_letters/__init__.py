@@ -11,7 +11,7 @@ def register(cli: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode="markdown",
         help="Read, judge, replay, edit and discard the messages that could not be processed. "
-        "What changes anything says first what it would do, and does it with `--execute`; "
+        "Commands that change something only show what they would do, unless you give `--execute`; "
         "who did what is kept.",
     )
     for part in (browse, replay, edit, discard):

@@ -34,6 +34,7 @@ from service.dead_letters.audit import ActionReport, OperatorAction
 from service.dead_letters.export import record_as_json, run_export
 from service.dead_letters.guard import read_stop_reason
 from service.dead_letters.history import HistoryEntry, LetterHistory, read_history
+from service.dead_letters.parked_record import own_headers
 from service.dead_letters.records import read_originals
 from service.dead_letters.select import UNSETTLED, select_letters
 from service.domain.model import Record
@@ -189,13 +190,9 @@ def _show_record(screen: Screen, record: Record, *, with_value: bool) -> None:
     hint = "" if with_value else "; --value shows it"
     screen.line(f"\nkey: {record.key!r}\nvalue: {size}{hint}")
 
-    own_headers = [
-        (name, repr(value))
-        for name, value in record.headers
-        if not name.startswith(headers.DLQ_PREFIX)
-    ]
-    if own_headers:
-        screen.table(("header", "value"), own_headers)
+    header_rows = [(name, repr(value)) for name, value in own_headers(record)]
+    if header_rows:
+        screen.table(("header", "value"), header_rows)
 
     stack = dict(record.headers).get(headers.DLQ_STACK, b"").decode("utf-8", "replace")
     screen.line(f"\nstack:\n{stack}".rstrip())

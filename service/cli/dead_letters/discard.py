@@ -120,15 +120,14 @@ def resume(reason: ReasonOption = None, by: ByOption = None, as_json: JsonOption
 
     Example: `uploads dead-letters resume --reason "the producer is rolled back"`
     """
-    why = asyncio.run(
-        _connect_and_resume(OperatorAction(operator_name(by), "resume", None, reason))
-    )
+    action = OperatorAction(operator_name(by), "resume", None, reason)
+    stop_reason = asyncio.run(_connect_and_resume(action))
     if as_json:
-        print_json({"resumed": why is not None, "stopped_for": why})
-    elif why is None:
+        print_json({"resumed": stop_reason is not None, "stopped_for": stop_reason})
+    elif stop_reason is None:
         typer.echo("The guard had not stopped; it counts from now on.")
     else:
-        typer.echo(f"Parking goes on. It had stopped: {why}")
+        typer.echo(f"Parking goes on. It had stopped: {stop_reason}")
 
 
 async def _connect_and_resume(action: OperatorAction) -> str | None:

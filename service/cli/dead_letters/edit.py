@@ -65,7 +65,7 @@ def edit(
     """Send a changed copy of a letter's message, under a fresh job id; without `--execute`, show
     it.
 
-    The copy is `based_on` the original's job: where a newer job has replaced the same, it changes
+    The copy is `based_on` the original's job: if a newer job has replaced the same rows, it changes
     nothing. The letter is resolved when the copy has succeeded, and open again when the copy ends
     in any other way.
 

@@ -1,4 +1,4 @@
-"""What the commands share: the options for letters, operator_name and reason, and an exit code."""
+"""What the commands share: the options that select letters, who acts and why, and an exit code."""
 
 import getpass
 import os
@@ -50,7 +50,14 @@ def with_letter_options(*default_states: LetterState) -> Callable[[Command], Com
     """Give a command the options that select letters, and pass it the result as `selection`.
 
     Without `--state`, the command gets letters in `default_states`; if there are none, in every
-    state.
+    state. For example, this command of two arguments:
+
+        @with_letter_options(LetterState.OPEN)
+        def replay(selection: LetterSelection, execute: ExecuteOption = False) -> None: ...
+
+    is for Typer a function with one argument for each option, and `selection` is made from them:
+
+        def replay(*, ids=None, codes=None, …, limit=None, execute=False) -> None: ...
     """
 
     def decorate(command: Command) -> Command:
@@ -88,14 +95,15 @@ def _make_filter(
     ] = None,
     codes: Annotated[
         list[str] | None,
-        typer.Option("--code", metavar="CODE", help="Parked for this. Repeatable."),
+        typer.Option("--code", metavar="CODE", help="Parked with this code. Repeatable."),
     ] = None,
     topics: Annotated[
         list[str] | None,
         typer.Option("--topic", metavar="TOPIC", help="Came on this topic. Repeatable."),
     ] = None,
     providers: Annotated[
-        list[ProviderType] | None, typer.Option("--provider", help="Came from these. Repeatable.")
+        list[ProviderType] | None,
+        typer.Option("--provider", help="Of this provider type. Repeatable."),
     ] = None,
     scopes: Annotated[
         list[str] | None,
@@ -121,7 +129,7 @@ def _make_filter(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="So many at most, the first parked first."),
+        typer.Option(metavar="N", min=1, help="At most this many, the first parked first."),
     ] = None,
 ) -> Filter:
     return Filter(

@@ -48,22 +48,25 @@ def register(cli: typer.Typer) -> None:
 def replay(
     selection: LetterSelection,
     quarantined: Annotated[
-        bool, typer.Option("--quarantined", help="Those too that have come back three times.")
+        bool,
+        typer.Option("--quarantined", help="Also send letters that have come back three times."),
     ] = False,
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Send those too that would come back, as far as the verdict can tell."
+            "--force",
+            help="Also send letters that would come back, as far as the verdict can tell.",
         ),
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(metavar="N", min=0.01, help="So many letters a second at most.")
+        float | None,
+        typer.Option(metavar="N", min=0.01, help="Send at most this many letters a second."),
     ] = None,
     canary: Annotated[
         str,
         typer.Option(
             metavar="1,5,25",
-            help="Send so many first, and go on when they have ended and none came back.",
+            help="Send this many first, and go on when they have ended and none came back.",
         ),
     ] = "",
     patience: Annotated[

@@ -17,8 +17,10 @@ from service.db.dead_letters import Group, Letter
 from service.dead_letters.export import dump_json
 from service.dead_letters.replay import JudgedLetter, TellProgress
 from service.domain.provider_types import ProviderType
+from service.domain.texts import shorten
 
 SHORT_ID = 8
+MESSAGE_LENGTH = 100
 
 
 def show_groups(screen: Screen, groups: Sequence[Group]) -> None:
@@ -49,7 +51,7 @@ def show_letters(screen: Screen, letters: Sequence[Letter]) -> None:
             letter.original_topic,
             letter.replay_count,
             age(letter.parked_at),
-            _shorten(letter.message),
+            shorten(letter.message, MESSAGE_LENGTH),
         )
         for letter in letters
     ]
@@ -68,7 +70,7 @@ def show_judged(screen: Screen, judged_letters: Sequence[JudgedLetter]) -> None:
             scope_of(judged.letter),
             judged.letter.replay_count,
             age(judged.letter.parked_at),
-            _shorten(judged.finding.detail),
+            shorten(judged.finding.detail, MESSAGE_LENGTH),
         )
         for judged in judged_letters
     ]
@@ -176,7 +178,3 @@ def _describe_states(states: Mapping[str, int]) -> str:
 
 def _local_time(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _shorten(text: str, size: int = 100) -> str:
-    return text if len(text) <= size else f"{text[: size - 1]}…"
