@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import orjson
 
-from bench.support.result import Figure, Row, median, tell
+from bench.support.result import Figure, Measurement, median, tell
 from bench.support.servers import YEAR
 from service.contract.messages import parse_job
 from service.domain.catalogue import (
@@ -48,7 +48,7 @@ def cell(column: Column, number: int) -> str:
         case _ if column is UNIT:
             return f"U{number % 500}"
         case Choice():
-            return str(column.values[number % len(column.values)])
+            return str(column.choices[number % len(column.choices)])
         case Date():
             return str(date(YEAR, 1, 1) + timedelta(number % 365))
         case Integer():
@@ -111,7 +111,7 @@ def read(path: Path) -> float:
 
 
 async def main(rows: int, runs: int) -> None:
-    row = Row(
+    row = Measurement(
         "P10", f"Prepare alone, every type, {rows:,} rows", "the csv module just reading the file"
     )
     row.facts = [["type", "rows/s of prepare", "rows/s of csv", "ratio"]]

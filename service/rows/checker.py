@@ -177,7 +177,7 @@ class EntryChecker(_RowChecker):
         values = read_row(self.layout, row, self._rules)
         module_id, prefix = self.destination or self._destination_of(values)
         data = {
-            column.key: values[column.name]
+            column.json_key: values[column.name]
             for column in self.layout.columns
             if column is not UNIT and column.name in values
         }
@@ -253,7 +253,7 @@ class FactorChecker(_RowChecker):
 
         self.taken[identity] = number
         data = {
-            column.key: values[column.name]
+            column.json_key: values[column.name]
             for column in self._factor.values
             if column.name in values
         }
@@ -269,7 +269,7 @@ class FactorChecker(_RowChecker):
 
     def _identity_of(self, values: Mapping[str, CellValue]) -> str:
         identity = {
-            column.key: values[column.name]
+            column.json_key: values[column.name]
             for column in self._factor.identity
             if column.name in values
         }

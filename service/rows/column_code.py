@@ -44,12 +44,12 @@ from service.rows.row_rules import Layout
 class ColumnCode:
     """What one column contributes to the generated source; every text is a Python expression.
 
-    A row is good only if all `conditions` are true. `value` is then stored under `key`: always if
-    `present_if` is empty, otherwise only where `present_if` is true.
+    A row is good only if all `conditions` are true. `value` is then stored under `json_key`: always
+    if `present_if` is empty, otherwise only where `present_if` is true.
     """
 
     name: str
-    key: str
+    json_key: str
     conditions: tuple[str, ...]
     value: str
     present_if: str = ""
@@ -57,7 +57,7 @@ class ColumnCode:
 
 UNIT_CODE = ColumnCode(
     UNIT.name,
-    key="",
+    json_key="",
     conditions=("(destination := destinations.get(cell0) or destinations.get(cell0.strip()))",),
     value="",
 )
@@ -82,7 +82,7 @@ def column_codes(layout: Layout) -> list[ColumnCode]:
 
 def accepted_choices(column: Choice) -> dict[str, str]:
     """The texts that stand for a value of the list; the empty text stands for the default."""
-    accepted = {value: value for value in column.values}
+    accepted = {value: value for value in column.choices}
     if column.default is not None:
         accepted[""] = str(column.default)
     return accepted
@@ -122,10 +122,10 @@ def _code_without_cell(column: Column) -> ColumnCode | None:
     """The code of a column that the header lacks; None if nothing is stored for it."""
     if column.required:
         # No row below this header is good. `row_rules` then says in each row what is missing.
-        return ColumnCode(column.name, column.key, ("False",), "None")
+        return ColumnCode(column.name, column.json_key, ("False",), "None")
     if column.default is None:
         return None
-    return ColumnCode(column.name, column.key, (), repr(column.default))
+    return ColumnCode(column.name, column.json_key, (), repr(column.default))
 
 
 def _code_of_cell(index: int, column: Column) -> ColumnCode:
@@ -147,21 +147,21 @@ def _code_of_cell(index: int, column: Column) -> ColumnCode:
 def _code_with_condition(column: Column, cell: str, condition: str, value: str) -> ColumnCode:
     """The code of a column whose cell must meet the condition, unless it is optional and empty."""
     if column.required:
-        return ColumnCode(column.name, column.key, (condition,), value)
+        return ColumnCode(column.name, column.json_key, (condition,), value)
 
     condition = f"(not {cell} or {condition})"
     if column.default is None:
-        return ColumnCode(column.name, column.key, (condition,), value, present_if=cell)
+        return ColumnCode(column.name, column.json_key, (condition,), value, present_if=cell)
     value = f"({value} if {cell} else {column.default!r})"
-    return ColumnCode(column.name, column.key, (condition,), value)
+    return ColumnCode(column.name, column.json_key, (condition,), value)
 
 
 def _text_code(column: Column, cell: str, value: str) -> ColumnCode:
     """Any text is good; a NUL character is found later, in the JSON of the whole row."""
     stripped = f"({value} := {cell}.strip())"
     if column.required:
-        return ColumnCode(column.name, column.key, (stripped,), value)
-    return ColumnCode(column.name, column.key, (), value, present_if=stripped)
+        return ColumnCode(column.name, column.json_key, (stripped,), value)
+    return ColumnCode(column.name, column.json_key, (), value, present_if=stripped)
 
 
 def _number_condition(column: Number, cell: str, value: str) -> str:
@@ -182,7 +182,7 @@ def _choice_code(column: Choice, cell: str, value: str, choices: str) -> ColumnC
     condition = f"({value} := {choices}.get({cell}) or {choices}.get({cell}.strip(){folded}))"
     if column.default is not None:
         # The empty cell is one of the accepted texts, so that there is always a value.
-        return ColumnCode(column.name, column.key, (condition,), value)
+        return ColumnCode(column.name, column.json_key, (condition,), value)
     return _code_with_condition(column, cell, condition, value)
 
 

@@ -217,7 +217,7 @@ def _factor_lines(factor: FactorType, codes: Sequence[ColumnCode]) -> Iterator[s
     values = [code for code in codes if code.name not in names]
 
     # `FactorChecker` writes an identity with sorted keys, and equal identities must be equal texts.
-    yield from _dict_lines(sorted(identity, key=lambda code: code.key))
+    yield from _dict_lines(sorted(identity, key=lambda code: code.json_key))
     yield "identity = dumps(data)"
     yield from _dict_lines(values)
     yield r"json, key = identity + b'\t' + dumps(data), identity.decode()"
@@ -235,12 +235,12 @@ def _dict_lines(codes: Sequence[ColumnCode]) -> Iterator[str]:
     added one by one, even those that are always present, so that the JSON has its keys in order.
     """
     in_literal = list(takewhile(lambda code: not code.present_if, codes))
-    items = ", ".join(f"{code.key!r}: {code.value}" for code in in_literal)
+    items = ", ".join(f"{code.json_key!r}: {code.value}" for code in in_literal)
     yield f"data = {{{items}}}"
 
     for code in codes[len(in_literal) :]:
         condition = f"if {code.present_if}: " if code.present_if else ""
-        yield f"{condition}data[{code.key!r}] = {code.value}"
+        yield f"{condition}data[{code.json_key!r}] = {code.value}"
 
 
 def _pad_row(row: list[str], width: int) -> list[str]:

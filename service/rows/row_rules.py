@@ -288,13 +288,13 @@ def _raise_not_a_number(column: Number, text: str) -> NoReturn:
 
 def _read_choice(column: Choice, text: str) -> str:
     value = text.lower() if column.fold else text
-    if value in column.values:
+    if value in column.choices:
         return value
 
     # Only the beginning is compared: the time of the comparison grows with the length of the text.
     beginning = text[:QUOTED_LENGTH].lower()
-    close = get_close_matches(beginning, column.values, n=1)
-    values: dict[str, TextValue] = {"cell": shortened(text), "listed": column.values}
+    close = get_close_matches(beginning, column.choices, n=1)
+    values: dict[str, TextValue] = {"cell": shortened(text), "listed": column.choices}
     if close:
         raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "close", close=close[0], **values)
     raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "none_close", **values)

@@ -137,7 +137,7 @@ def _values(column: Column) -> str:
         case Number():
             return f"[{column.minimum:g},{column.maximum:g}]"
         case Choice():
-            return f"{{{','.join(column.values)}}}{':any-case' if column.fold else ''}"
+            return f"{{{','.join(column.choices)}}}{':any-case' if column.fold else ''}"
         case Date():
             return ":date"
         case _:
@@ -175,7 +175,7 @@ def test_every_entry_type_accepts_a_note_and_an_override_last_and_a_unit_first_i
     columns = columns_of(entry, per_year=True)
     assert _short((columns[0], *columns[-2:])) == "unit_institutional_id* note kg_co2eq[0,inf]"
     assert columns_of(entry, per_year=False) == columns[1:]
-    assert [column.key for column in columns if column.key != column.name] == [
+    assert [column.json_key for column in columns if column.json_key != column.name] == [
         "__kg_co2eq_override__"
     ]
 

@@ -15,8 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_page_in_docs_is_the_one_that_the_declarations_give():
     assert (DOCS / "catalogue.md").read_text(encoding="utf-8") == page(), (
-        "the catalogue has changed: "
-        "run `python -m service.domain.catalogue.pages > docs/catalogue.md`"
+        "the catalogue has changed: run `python -m service.docs`"
     )
 
 

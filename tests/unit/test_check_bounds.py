@@ -104,13 +104,13 @@ def test_the_bounds_are_those_of_the_specification(name, column, inside, outside
 
 @pytest.mark.parametrize(("kind", "column"), LISTED)
 def test_every_value_of_a_list_is_in_and_any_other_is_out(kind, column):
-    for value in column.values:
+    for value in column.choices:
         good, bad = check(kind, **{column.name: f" {value} "})
         assert (len(good), bad) == (1, [])
     for other in (
-        f"{column.values[0]}x",
-        column.values[0][:-1],
-        f"{column.values[0]},{column.values[1]}",
+        f"{column.choices[0]}x",
+        column.choices[0][:-1],
+        f"{column.choices[0]},{column.choices[1]}",
     ):
         _, (bad,) = check(kind, **{column.name: other})
         assert (bad.error.column, bad.error.code) == (column.name, "not_in_list")

@@ -124,7 +124,7 @@ def good(column):
         case _ if column is UNIT:
             return st.sampled_from(["1", " 2 "])
         case Choice():
-            return st.sampled_from(column.values)
+            return st.sampled_from(column.choices)
         case Date():
             return st.dates().map(str)
         case Integer():
@@ -141,7 +141,7 @@ def odd(column):
         case Choice():
             near = [
                 form
-                for value in column.values
+                for value in column.choices
                 for form in (value.upper(), f" {value}\t", f"{value}x", value[1:])
             ]
         case Date():
@@ -203,7 +203,7 @@ def value_of(column, cell):
     if isinstance(column, Number):
         return number_of(column, text)
     if isinstance(column, Choice):
-        for value in column.values:
+        for value in column.choices:
             if value == text or (column.fold and value == text.lower()):
                 return value
         raise Bad(column.name, {"not_in_list"})
@@ -267,7 +267,7 @@ def judge(kind, named, taken, *, per_year):
         if column is UNIT:
             unit, module = destination_of(value)
         elif value is not None:
-            values[column.key] = value
+            values[column.json_key] = value
         if column.name == "standby_usage_hours_per_week" and isinstance(kind, EntryType):
             hours = values.get("active_usage_hours_per_week", 0) + values.get(
                 "standby_usage_hours_per_week", 0

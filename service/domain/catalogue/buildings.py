@@ -20,7 +20,7 @@ BUILDING = EntryType(
             "What the room is used for.",
             "office",
             required=True,
-            values=(
+            choices=(
                 "office",
                 "miscellaneous",
                 "laboratories",

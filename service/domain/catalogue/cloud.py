@@ -21,7 +21,7 @@ CLOUDS = EntryType(
             "830",
             required=True,
         ),
-        Choice("currency", "The currency of the amount.", "eur", values=("chf", "eur", "usd")),
+        Choice("currency", "The currency of the amount.", "eur", choices=("chf", "eur", "usd")),
     ),
 )
 
@@ -37,7 +37,7 @@ AI = EntryType(
             "Requests of one person in a day.",
             "5_20",
             required=True,
-            values=("1_5", "5_20", "20_100", "gt_100"),
+            choices=("1_5", "5_20", "20_100", "gt_100"),
         ),
         Number(
             "fte_count",

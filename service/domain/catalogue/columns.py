@@ -15,7 +15,7 @@ class Column:
 
     `name` is the exact name in the header. `meaning` and `example` are for people; templates have
     the example as a cell, so an empty example leaves the cell empty. `default` is the value of an
-    empty cell. `stored_as` is the name in the database, if it is not `name`.
+    empty cell. `stored_as` is declared only if the value is stored under another key than `name`.
     """
 
     name: str
@@ -27,8 +27,8 @@ class Column:
     stored_as: str | None = None
 
     @property
-    def key(self) -> str:
-        """The name under which the value is stored in the database."""
+    def json_key(self) -> str:
+        """The key of the value in the JSON that is stored: `stored_as`, or else `name`."""
         return self.stored_as or self.name
 
 
@@ -62,12 +62,12 @@ class Integer(Number):
 
 @dataclass(frozen=True, slots=True)
 class Choice(Column):
-    """One of a list of texts.
+    """One of the texts in `choices`.
 
     With `fold`, upper case is accepted too, and the value is stored as listed (in lower case).
     """
 
-    values: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     fold: bool = False
 
 

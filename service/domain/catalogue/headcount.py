@@ -16,7 +16,7 @@ MEMBER = EntryType(
             "The person's category in the Swiss university information system.",
             "52",
             required=True,
-            values=("51", "52", "53", "54", "56", "57", "58", "59"),
+            choices=("51", "52", "53", "54", "56", "57", "58", "59"),
         ),
         Text(
             "user_institutional_id",

@@ -18,8 +18,12 @@ from service.domain.catalogue import (
 )
 from service.domain.catalogue.upload_types import EntryType, FactorType
 from service.domain.errors import UnknownType
+from service.domain.texts import shorten
 
 _DECLARED = (headcount, equipment, travel, buildings, cloud, process, purchase, facilities)
+_QUOTED_LENGTH = 40
+"""The most characters of an unknown type that a message quotes."""
+
 _T = TypeVar("_T", EntryType, FactorType)
 
 ENTRY_TYPES: Mapping[int, EntryType] = MappingProxyType(
@@ -49,7 +53,9 @@ def _find(types: Mapping[int, _T], key: int | str) -> _T:
     for catalogue_type in types.values():
         if text in {catalogue_type.name, str(catalogue_type.id)}:
             return catalogue_type
-    raise UnknownType("no_such", asked=_shorten(text), expected=_suggestions(types, text))
+    raise UnknownType(
+        "no_such", asked=shorten(text, _QUOTED_LENGTH), expected=_suggestions(types, text)
+    )
 
 
 def _suggestions(types: Mapping[int, _T], text: str) -> list[str]:
@@ -60,10 +66,3 @@ def _suggestions(types: Mapping[int, _T], text: str) -> list[str]:
     }
     similar = get_close_matches(text.lower(), labels, n=3)
     return [labels[name] for name in similar or labels]
-
-
-def _shorten(text: str) -> str:
-    """The text, cut to 40 characters: a message may name a type of any length."""
-    if len(text) <= 40:
-        return text
-    return f"{text[:39]}…"

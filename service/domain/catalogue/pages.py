@@ -1,11 +1,10 @@
 """The catalogue for people: docs/catalogue.md, and a template of each file.
 
-`python -m service.domain.catalogue.pages > docs/catalogue.md` writes the page again.
+`python -m service.docs` writes the page.
 """
 
 import csv
 import io
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -162,7 +161,7 @@ def _allowed_values(column: Column) -> str:
         case Number():
             return f"number, {column.bounds}"
         case Choice():
-            listed = f"one of {_code_list(column.values)}"
+            listed = f"one of {_code_list(column.choices)}"
             if column.fold:
                 return f"{listed}, in any case; stored in lower case"
             return listed
@@ -183,7 +182,3 @@ def _code_list(names: Iterable[str], separator: str = ", ") -> str:
 def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     separators = ["---"] * len(headings)
     return "".join(f"| {' | '.join(cells)} |\n" for cells in (headings, separators, *lines))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

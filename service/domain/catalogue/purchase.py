@@ -27,7 +27,7 @@ _COLUMNS = (
         "currency",
         "The currency of the amount.",
         "chf",
-        values=("aud", "cad", "chf", "cny", "eur", "gbp", "jpy", "sek", "usd"),
+        choices=("aud", "cad", "chf", "cny", "eur", "gbp", "jpy", "sek", "usd"),
         fold=True,
         default="chf",
     ),

@@ -16,7 +16,7 @@ _WHEN_AND_HOW_OFTEN = (
 
 def _cabin_class(*values: str) -> Choice:
     return Choice(
-        "cabin_class", "The class travelled in.", values[-1], required=True, values=values
+        "cabin_class", "The class travelled in.", values[-1], required=True, choices=values
     )
 
 

@@ -60,6 +60,13 @@ def detail_of(
     return _fill_in(text, values or {}, text_set)
 
 
+def shorten(text: str, length: int) -> str:
+    """The text, or its beginning and `…` if it has more than `length` characters."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length - 1]}…"
+
+
 def _fill_in(text: str, values: Mapping[str, Any], text_set: TextSet) -> str:
     try:
         return _TextFormatter(text_set.phrases).vformat(text, (), values)
