@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bench.peers import libraries
 from bench.support.files import message, places, write_purchases
-from bench.support.result import Figure, Row, median, ratio_of_pairs, spread, tell
+from bench.support.job_client import connected_client
+from bench.support.result import Figure, Measurement, median, ratio_of_pairs, spread, tell
 from bench.support.servers import Servers, servers, settle
-from bench.support.talk import talking
 from bench.support.workers import settings_of, workers
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
         address = other_url.partition("://")[2]
         engine = create_async_engine(f"postgresql+asyncpg://{address}")
         blocking = sa.create_engine(f"postgresql+psycopg2://{address}")
-        async with workers(settings, running.home), talking(settings) as talk:
+        async with workers(settings, running.home), connected_client(settings) as client:
             methods: dict[str, Callable[[], Awaitable[object]]] = {
-                "service": lambda: talk.timed(message(path, next(ids))),
+                "service": lambda: client.timed(message(path, next(ids))),
                 ORM: lambda: libraries.orm(engine, path, units, next(ids)),
                 "SQLAlchemy Core, insert": lambda: libraries.core(engine, path, units, next(ids)),
                 "pandas to_sql": lambda: asyncio.to_thread(
@@ -76,24 +76,26 @@ async def measure(running: Servers, rows: int, runs: int) -> dict[str, list[floa
 
 
 async def main(rows: int, runs: int) -> None:
-    row = Row("P6", f"{rows:,} rows with what people would use instead", "ORM, Core, pandas, dlt")
+    measurement = Measurement(
+        "P6", f"{rows:,} rows with what people would use instead", "ORM, Core, pandas, dlt"
+    )
     with servers() as running:
         times = await measure(running, rows, runs)
     ours = times["service"]
     fastest = min(DLT, key=lambda name: median(times[name]))
-    row.figures = [
+    measurement.figures = [
         Figure("against the ORM", ratio_of_pairs(ours, times[ORM]), ORM_GOAL, unit="x"),
         Figure("against dlt's fastest", ratio_of_pairs(ours, times[fastest]), DLT_GOAL, unit="x"),
     ]
-    row.facts = [["", "time", "the service is faster by"]]
+    measurement.facts = [["", "time", "the service is faster by"]]
     for name, taken in times.items():
-        row.facts.append([name, spread(taken), f"{ratio_of_pairs(ours, taken):.1f}x"])
-    row.notes = [
+        measurement.facts.append([name, spread(taken), f"{ratio_of_pairs(ours, taken):.1f}x"])
+    measurement.notes = [
         "The service's time is the whole way from the message to the event, with every row "
         "checked; the others' is a call in a warm process, with nothing checked. dlt writes into "
         "tables of its own."
     ]
-    row.keep()
+    measurement.keep()
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.support.files import message, write_purchases
-from bench.support.result import Curve, Figure, Row, median, tell
+from bench.support.job_client import JobClient, connected_client
+from bench.support.result import Curve, Figure, Measurement, median, tell
 from bench.support.servers import YEAR, Servers, servers, settle
-from bench.support.talk import Talk, talking
 from bench.support.workers import settings_of, workers
 from service.domain.catalogue import ENTRY_TYPES
 
@@ -62,14 +62,14 @@ async def add_others(conn: "asyncpg.Connection[Any]", rows: int) -> None:
 
 
 async def timed(
-    talk: Talk, conn: "asyncpg.Connection[Any]", path: Path, ids: "count[int]", runs: int
+    client: JobClient, conn: "asyncpg.Connection[Any]", path: Path, ids: "count[int]", runs: int
 ) -> float:
     """The median seconds of replacing a file's rows by as many."""
-    await talk.timed(message(path, next(ids)))
+    await client.timed(message(path, next(ids)))
     times = []
     for _ in range(runs):
         await settle(conn)
-        times.append((await talk.timed(message(path, next(ids))))[0])
+        times.append((await client.timed(message(path, next(ids))))[0])
     return median(times)
 
 
@@ -86,10 +86,10 @@ async def sweep(
         settings = settings_of(running, url)
         root = Path(settings.storage.root.removeprefix("file://"))
         ids, seconds = count(1000), {}
-        async with workers(settings, running.home), talking(settings) as talk:
+        async with workers(settings, running.home), connected_client(settings) as client:
             for key, (rows, modules) in files.items():
                 path = write_purchases(root / f"{key}.csv", rows, units=modules)
-                seconds[key] = await timed(talk, conn, path, ids, runs)
+                seconds[key] = await timed(client, conn, path, ids, runs)
                 what = f"{rows:,} rows, {modules:,} modules, {others:,} rows of others"
                 tell(f"{what}: {seconds[key]:.2f} s")
                 path.unlink()
@@ -110,7 +110,7 @@ def straight_line(points: dict[int, float]) -> tuple[float, float, float]:
 
 
 async def main(sizes: list[int], modules: list[int], others: list[int], runs: int) -> None:
-    row = Row(
+    measurement = Measurement(
         "P7",
         "How the time grows",
         "itself: a straight line in the file's rows, flat in the table's",
@@ -126,17 +126,17 @@ async def main(sizes: list[int], modules: list[int], others: list[int], runs: in
             by_others[number] = seconds_of_file[1]
     start, slope, off = straight_line(by_rows)
     flat = max(by_others.values()) / by_others[min(others)]
-    row.figures = [
+    measurement.figures = [
         Figure("off a straight line in the file's rows", off, WITHIN, at_least=False, unit="x"),
         Figure("fullest table against the emptiest", flat, WITHIN, at_least=False, unit="x"),
     ]
-    row.notes.append(f"The line: {start * 1000:.0f} ms and {slope * 1e6:.1f} µs a row.")
-    row.facts = [["rows of the file", "modules", "rows of others", "seconds", "µs a row"]]
+    measurement.notes.append(f"The line: {start * 1000:.0f} ms and {slope * 1e6:.1f} µs a row.")
+    measurement.facts = [["rows of the file", "modules", "rows of others", "seconds", "µs a row"]]
     measured = [(rows, UNITS, 0, seconds) for rows, seconds in by_rows.items()]
     measured += [(FIXED_ROWS, number, 0, seconds) for number, seconds in by_modules.items()]
     measured += [(FIXED_ROWS, UNITS, number, seconds) for number, seconds in by_others.items()]
     for rows, number, held, seconds in measured:
-        row.facts.append(
+        measurement.facts.append(
             [
                 f"{rows:,}",
                 f"{number:,}",
@@ -146,7 +146,7 @@ async def main(sizes: list[int], modules: list[int], others: list[int], runs: in
             ]
         )
     line = [(float(x), start + slope * x) for x in by_rows]
-    row.curves = [
+    measurement.curves = [
         Curve(
             "rows",
             "rows of the file",
@@ -162,7 +162,7 @@ async def main(sizes: list[int], modules: list[int], others: list[int], runs: in
         ),
         Curve("others", "rows of others in the table", "seconds", {"measured": _points(by_others)}),
     ]
-    row.keep()
+    measurement.keep()
 
 
 def _points(seconds_by_size: dict[int, float]) -> list[tuple[float, float]]:

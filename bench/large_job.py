@@ -10,15 +10,17 @@ from pathlib import Path
 
 from bench.peers import psql
 from bench.support.files import message, places, write_purchases, write_ready_made
-from bench.support.result import Figure, Row, median, ratio_of_pairs, spread, tell
+from bench.support.job_client import connected_client
+from bench.support.result import Figure, Measurement, median, ratio_of_pairs, spread, tell
 from bench.support.servers import Servers, servers, settle
-from bench.support.talk import talking
 from bench.support.workers import forget_peak, memory, peak_memory, settings_of, workers
 
 P1_GOAL, P2_GOAL = 1.0, 60.0
 
 
-async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, space: Row) -> None:
+async def measure(
+    with_: Servers, rows: int, units: int, runs: int, speed: Measurement, space: Measurement
+) -> None:
     """Run the service and psql in turn, each on its own table; add the results to the two rows.
 
     On a shared table, each side would delete the rows of the other, in the other's order.
@@ -32,19 +34,19 @@ async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, 
         file = write_purchases(root / f"{rows}.csv", rows, units=units)
         known = await places(conn)
         ready_made = write_ready_made(file, with_.home / f"{rows}.copy", known, job_id=1)
-        modules = sorted(module for _, module in known.values())
+        modules = sorted(place.module_id for place in known.values())
         warm_up = write_purchases(root / "small.csv", 100, units=units)
         ids = count(1000)
         ours, theirs, grown = [], [], []
-        async with workers(settings, with_.home) as (worker,), talking(settings) as talk:
-            await talk.timed(message(warm_up, next(ids)))
+        async with workers(settings, with_.home) as (worker,), connected_client(settings) as client:
+            await client.timed(message(warm_up, next(ids)))
             idle = memory(worker)
-            await talk.timed(message(file, next(ids)))
+            await client.timed(message(file, next(ids)))
             psql.replace(other_url, ready_made, modules)
             for run in range(1, runs + 1):
                 await settle(conn)
                 forget_peak(worker)
-                ours.append((await talk.timed(message(file, next(ids))))[0])
+                ours.append((await client.timed(message(file, next(ids))))[0])
                 grown.append(peak_memory(worker) - idle)
                 await settle(other)
                 theirs.append(psql.replace(other_url, ready_made, modules))
@@ -59,13 +61,13 @@ async def measure(with_: Servers, rows: int, units: int, runs: int, speed: Row, 
 
 
 async def main(sizes: list[int], units: int, runs: int) -> None:
-    speed = Row(
+    speed = Measurement(
         "P1",
         "One large job, replacing as many rows",
         r"`psql \copy` of ready-made rows, same scoped delete",
     )
     speed.facts.append(["rows", "service", r"psql \copy", "rows/s of the service"])
-    space = Row("P2", "Memory of the worker during P1", "its memory when idle")
+    space = Measurement("P2", "Memory of the worker during P1", "its memory when idle")
     space.facts.append(["rows", "idle", "growth, median", "growth, most"])
     with servers() as running:
         for rows in sizes:

@@ -12,7 +12,7 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
-from bench.support.result import Curve, Figure, Row
+from bench.support.result import Curve, Figure, Measurement
 from service.demo.postgres import find_binaries
 from tests.support.apache import POM
 
@@ -25,16 +25,17 @@ plt.rcParams["svg.hashsalt"] = "carbon-uploads"  # the same curve is the same fi
 
 def write(names: list[str]) -> None:
     """Write the kept results of these rows between the page's markers."""
-    rows = []
+    measurements = []
     for name in names:
         try:
-            rows.append(Row.kept(name))
+            measurements.append(Measurement.kept(name))
         except FileNotFoundError:
-            rows.append(Row(name, "did not run", ""))
+            measurements.append(Measurement(name, "did not run", ""))
     text = PAGE.read_text("utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    parts = [_machine(), _summary([row for row in rows if row.figures]), *map(_section, rows)]
+    with_figures = [each for each in measurements if each.figures]
+    parts = [_machine(), _summary(with_figures), *map(_section, measurements)]
     PAGE.write_text(f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}{after}", "utf-8")
 
 
@@ -61,18 +62,22 @@ def _machine() -> str:
     )
 
 
-def _summary(rows: list[Row]) -> str:
+def _summary(measurements: list[Measurement]) -> str:
     lines = [
         "|  | work | against | figure | goal | found | verdict |",
         "|---|---|---|---|--:|--:|---|",
     ]
-    for row in rows:
-        for number, figure in enumerate(row.figures):
+    for measurement in measurements:
+        for number, figure in enumerate(measurement.figures):
             work = ("", "", "")
             if number == 0:
-                work = (f"[{row.name}](#{row.name.lower()})", row.title, row.against)
+                work = (
+                    f"[{measurement.name}](#{measurement.name.lower()})",
+                    measurement.title,
+                    measurement.against,
+                )
             found = f"**{_value(figure, figure.value)}**"
-            cells = (*work, figure.label, _goal(figure), found, _verdict(row, figure))
+            cells = (*work, figure.label, _goal(figure), found, _verdict(measurement, figure))
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -84,12 +89,12 @@ def _goal(figure: Figure) -> str:
     return f"{sign} {_value(figure, figure.goal)}"
 
 
-def _verdict(row: Row, figure: Figure) -> str:
+def _verdict(measurement: Measurement, figure: Figure) -> str:
     if figure.goal is None:
         return ""
     if figure.reached:
         return "reached"
-    return row.excuse or "not reached"
+    return measurement.excuse or "not reached"
 
 
 def _value(figure: Figure, value: float) -> str:
@@ -97,18 +102,20 @@ def _value(figure: Figure, value: float) -> str:
     return f"{value:.{digits}f}{figure.unit}"
 
 
-def _section(row: Row) -> str:
+def _section(measurement: Measurement) -> str:
     parts = [
-        f"### {row.name}" if row.figures else "### Where the time of one job goes",
-        f"{row.title}.",
+        f"### {measurement.name}" if measurement.figures else "### Where the time of one job goes",
+        f"{measurement.title}.",
     ]
-    if row.facts:
-        head, *body = row.facts
+    if measurement.facts:
+        head, *body = measurement.facts
         rule = ["---", *["--:"] * (len(head) - 1)]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *body)))
-    parts += row.notes
-    parts.append(row.measured)
-    parts += [f"![{curve.y} against {curve.x}](images/{_draw(curve)})" for curve in row.curves]
+    parts += measurement.notes
+    parts.append(measurement.measured)
+    parts += [
+        f"![{curve.y} against {curve.x}](images/{_draw(curve)})" for curve in measurement.curves
+    ]
     return "\n\n".join(filter(None, parts))
 
 

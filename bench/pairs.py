@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.support.checkout import Checkout
 from bench.support.files import message, write_purchases
+from bench.support.job_client import connected_client
 from bench.support.result import Ratio, tell
 from bench.support.servers import Servers, servers, settle
-from bench.support.small_jobs import WARM_UP, Line, templates
-from bench.support.talk import talking
+from bench.support.small_jobs import WARM_UP, RunningSystem, templates
 from bench.support.workers import cpu_seconds, settings_of
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ class Side:
     async def run(self) -> Times:
         """Seconds of one run, by a new worker."""
         settings = self.settings
-        async with self.checkout.worker(settings) as worker, talking(settings) as talk:
-            line = Line(settings, talk, [], self.warm_up[0], self.ids)
-            await worker.does("do the jobs to warm up", line.run(self.warm_up[1]))
+        async with self.checkout.worker(settings) as worker, connected_client(settings) as client:
+            system = RunningSystem(settings, client, [], self.warm_up[0], self.ids)
+            await worker.does("do the jobs to warm up", system.run(self.warm_up[1]))
             await settle(self.conn)
             pids = (worker.process.pid, self.running.postgres.pid)
             before = [cpu_seconds(pid) for pid in pids]
-            line = Line(settings, talk, [], self.measured[0], self.ids)
-            elapsed = await worker.does("do the measured jobs", line.run(self.measured[1]))
+            system = RunningSystem(settings, client, [], self.measured[0], self.ids)
+            elapsed = await worker.does("do the measured jobs", system.run(self.measured[1]))
             await asyncio.sleep(AFTERWARDS)
             after = [cpu_seconds(pid) for pid in pids]
         used = [end - start for start, end in zip(before, after, strict=True)]

@@ -111,10 +111,10 @@ def read(path: Path) -> float:
 
 
 async def main(rows: int, runs: int) -> None:
-    row = Measurement(
+    measurement = Measurement(
         "P10", f"Prepare alone, every type, {rows:,} rows", "the csv module just reading the file"
     )
-    row.facts = [["type", "rows/s of prepare", "rows/s of csv", "ratio"]]
+    measurement.facts = [["type", "rows/s of prepare", "rows/s of csv", "ratio"]]
     ratios = []
     with TemporaryDirectory(prefix="uploads-bench-") as name:
         home = Path(name)
@@ -125,15 +125,15 @@ async def main(rows: int, runs: int) -> None:
             ratios.append(median([reading / preparing for preparing, reading in pairs]))
             ours, theirs = (rows / median(times) for times in zip(*pairs, strict=True))
             sort = "entries" if isinstance(type_, EntryType) else "factors"
-            row.facts.append(
+            measurement.facts.append(
                 [f"{type_.name} ({sort})", f"{ours:,.0f}", f"{theirs:,.0f}", f"{ratios[-1]:.3f}"]
             )
             tell(f"{type_.name}, {sort}: {ratios[-1]:.3f}")
-    row.figures = [
+    measurement.figures = [
         Figure("median type", statistics.median(ratios), MEDIAN_GOAL),
         Figure("slowest type", min(ratios), LEAST_GOAL),
     ]
-    row.keep()
+    measurement.keep()
 
 
 if __name__ == "__main__":

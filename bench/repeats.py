@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.peers import psql
 from bench.support.files import message, places, write_purchases, write_ready_made
-from bench.support.result import Curve, Figure, Row, median, tell
+from bench.support.job_client import connected_client
+from bench.support.result import Curve, Figure, Measurement, median, tell
 from bench.support.servers import servers
-from bench.support.talk import talking
 from bench.support.workers import settings_of, workers
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def drift(times: list[float]) -> float:
 
 
 async def main(rows: int, repeats: int) -> None:
-    row = Row(
+    measurement = Measurement(
         "P8",
         f"{repeats} replaces in a row of the same {rows:,} rows",
         "the drift of plain psql, plus 15 %",
@@ -54,21 +54,21 @@ async def main(rows: int, repeats: int) -> None:
             file = write_purchases(root / "file.csv", rows, units=UNITS)
             known = await places(other)
             ready_made = write_ready_made(file, running.home / "file.copy", known, job_id=1)
-            modules = sorted(module for _, module in known.values())
+            modules = sorted(place.module_id for place in known.values())
             ids = count(1000)
-            async with workers(settings, running.home), talking(settings) as talk:
-                await talk.timed(message(file, next(ids)))
+            async with workers(settings, running.home), connected_client(settings) as client:
+                await client.timed(message(file, next(ids)))
                 psql.replace(other_url, ready_made, modules)
                 before = [await sizes(conn), await sizes(other)]
                 for run in range(1, repeats + 1):
-                    ours.append((await talk.timed(message(file, next(ids))))[0])
+                    ours.append((await client.timed(message(file, next(ids))))[0])
                     theirs.append(psql.replace(other_url, ready_made, modules))
                     latest = f"service {ours[-1]:.2f} s, psql {theirs[-1]:.2f} s"
                     tell(f"replace {run} of {repeats}: {latest}")
                 after = [await sizes(conn), await sizes(other)]
     more = drift(ours) / drift(theirs)
-    row.figures.append(Figure("drift against psql's", more, MORE, at_least=False, unit="x"))
-    row.facts = [
+    measurement.figures.append(Figure("drift against psql's", more, MORE, at_least=False, unit="x"))
+    measurement.facts = [
         ["", "first", "last third", "drift", "table, indexes at first", "table, indexes at last"]
     ]
     for name, times, first, last in (
@@ -77,8 +77,10 @@ async def main(rows: int, repeats: int) -> None:
     ):
         late = median(times[-(len(times) // 3) :])
         held = [f"{table:.0f} MB, {indexes:.0f} MB" for table, indexes in (first, last)]
-        row.facts.append([name, f"{times[0]:.2f} s", f"{late:.2f} s", f"{drift(times):.2f}", *held])
-    row.curves = [
+        measurement.facts.append(
+            [name, f"{times[0]:.2f} s", f"{late:.2f} s", f"{drift(times):.2f}", *held]
+        )
+    measurement.curves = [
         Curve(
             "repeats",
             "replace",
@@ -89,7 +91,7 @@ async def main(rows: int, repeats: int) -> None:
             },
         )
     ]
-    row.keep()
+    measurement.keep()
 
 
 if __name__ == "__main__":

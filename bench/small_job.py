@@ -7,32 +7,32 @@ import argparse
 import asyncio
 import statistics
 
-from bench.support.result import Figure, Row, median
+from bench.support.result import Figure, Measurement, median
 from bench.support.servers import servers
-from bench.support.small_jobs import ROWS, bare_line, service_line
+from bench.support.small_jobs import ROWS, running_bare_loop, running_service
 
 GOAL = 4.0
 
 
 async def main(jobs: int) -> None:
-    row = Row(
+    measurement = Measurement(
         "P5",
         f"One job of {ROWS} rows on an idle service, from produce to event",
         "the bare loop of P3",
     )
     ours, theirs = [], []
     with servers() as running:
-        async with service_line(running) as service, bare_line(running) as bare:
+        async with running_service(running) as service, running_bare_loop(running) as bare:
             for number in range(jobs):
                 ours.append(await service.one(number))
                 theirs.append(await bare.one(number))
-    row.figures.append(
+    measurement.figures.append(
         Figure("median latency", median(ours) / median(theirs), GOAL, at_least=False, unit="x")
     )
-    row.facts = [["", "median", "p99", "least", "most"]]
+    measurement.facts = [["", "median", "p99", "least", "most"]]
     for name, times in (("service", ours), ("bare loop", theirs)):
         p99 = statistics.quantiles(times, n=100)[98]
-        row.facts.append(
+        measurement.facts.append(
             [
                 name,
                 *(
@@ -41,7 +41,7 @@ async def main(jobs: int) -> None:
                 ),
             ]
         )
-    row.keep()
+    measurement.keep()
 
 
 if __name__ == "__main__":

@@ -15,35 +15,38 @@ import httpx
 import uvloop
 
 from bench.support.files import message, write_purchases
+from bench.support.job_client import connected_client
 from bench.support.pod import pod
-from bench.support.result import Figure, Row, tell
+from bench.support.result import Figure, Measurement, tell
 from bench.support.servers import Servers, servers
-from bench.support.talk import talking
 from bench.support.workers import peak_memory, settings_of, workers
 from tests.support.worker import Process, running
 
 GAP_GOAL, ANSWER_GOAL = 100.0, 1.0
 UNITS = 500
-BEAT = 0.001
-"""Seconds to sleep between two beats."""
+SLEEP_SECONDS = 0.001
+"""How long one sleep is meant to take; the page calls each sleep a beat of the event loop."""
 
 
 @asynccontextmanager
-async def beating_heart(gaps: list[float]) -> AsyncIterator[None]:
-    """Beat on this event loop while the body runs; add to `gaps` how late each beat was, in ms."""
+async def measured_event_loop(gaps: list[float]) -> AsyncIterator[None]:
+    """Sleep again and again while the body runs; add to `gaps` how late each sleep ended, in ms.
 
-    async def beat() -> None:
+    A sleep ends late when something blocks the event loop of this process.
+    """
+
+    async def sleep_and_measure() -> None:
         while True:
             before = time.perf_counter()
-            await asyncio.sleep(BEAT)
-            gaps.append((time.perf_counter() - before - BEAT) * 1000)
+            await asyncio.sleep(SLEEP_SECONDS)
+            gaps.append((time.perf_counter() - before - SLEEP_SECONDS) * 1000)
 
-    beating = asyncio.create_task(beat())
+    measuring = asyncio.create_task(sleep_and_measure())
     try:
         yield
     finally:
-        beating.cancel()
-        await asyncio.wait({beating})
+        measuring.cancel()
+        await asyncio.wait({measuring})
 
 
 async def full_core(with_: Servers, rows: int) -> tuple[list[float], float]:
@@ -57,12 +60,12 @@ async def full_core(with_: Servers, rows: int) -> tuple[list[float], float]:
         path = write_purchases(
             Path(settings.storage.root.removeprefix("file://")) / "large.csv", rows, units=UNITS
         )
-        async with talking(settings) as talk, running(settings):
-            await talk.timed(message(path, 1))
+        async with connected_client(settings) as client, running(settings):
+            await client.timed(message(path, 1))
             gc.collect()
             gc.freeze()  # as `uploads serve` does
-            async with beating_heart(gaps):
-                seconds, _event = await talk.timed(message(path, 2))
+            async with measured_event_loop(gaps):
+                seconds, _event = await client.timed(message(path, 2))
     return sorted(gaps), seconds
 
 
@@ -77,12 +80,12 @@ async def small_pod(with_: Servers, rows: int) -> tuple[float, float, float, int
         path = write_purchases(
             Path(settings.storage.root.removeprefix("file://")) / "pod.csv", rows, units=UNITS
         )
-        async with workers(settings, with_.home) as (worker,), talking(settings) as talk:
+        async with workers(settings, with_.home) as (worker,), connected_client(settings) as client:
             assert worker.process is not None
             with pod(worker.process.pid) as how:
                 answers: list[float] = []
                 asking = asyncio.create_task(ask(worker, answers))
-                seconds, _event = await talk.timed(message(path, 1))
+                seconds, _event = await client.timed(message(path, 1))
                 asking.cancel()
                 await asyncio.wait({asking})
             return seconds, max(answers), peak_memory(worker), len(answers), how
@@ -99,14 +102,16 @@ async def ask(worker: Process, answers: list[float]) -> None:
 
 
 async def main(rows: int, pod_rows: int) -> None:
-    row = Row("P9", "The event loop during a large job, and a job in a small pod", "100 ms; 1 s")
+    measurement = Measurement(
+        "P9", "The event loop during a large job, and a job in a small pod", "100 ms; 1 s"
+    )
     with servers() as started:
         gaps, whole = await full_core(started, rows)
         tell(f"{rows:,} rows in {whole:.1f} s, the longest gap {gaps[-1]:.0f} ms")
         seconds, longest, peak, asked, how = await small_pod(started, pod_rows)
         slowest = f"the slowest answer after {longest:.2f} s"
         tell(f"{pod_rows:,} rows in the pod in {seconds:.1f} s, {slowest}")
-    row.figures = [
+    measurement.figures = [
         Figure("longest gap of the event loop", gaps[-1], GAP_GOAL, at_least=False, unit=" ms"),
         Figure(
             "slowest answer of /health/live in the pod",
@@ -116,7 +121,7 @@ async def main(rows: int, pod_rows: int) -> None:
             unit=" s",
         ),
     ]
-    row.facts = [
+    measurement.facts = [
         ["", "seconds", "longest", "99.9 %", "what was watched"],
         [
             f"{rows:,} rows, full core",
@@ -133,8 +138,8 @@ async def main(rows: int, pod_rows: int) -> None:
             f"{asked:,} answers of /health/live",
         ],
     ]
-    row.notes = [f"The pod: {how}. The worker's peak in it was {peak:.0f} MB."]
-    row.keep()
+    measurement.notes = [f"The pod: {how}. The worker's peak in it was {peak:.0f} MB."]
+    measurement.keep()
 
 
 if __name__ == "__main__":

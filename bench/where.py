@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 
 from bench.prepare_alone import read
 from bench.support.files import PURCHASES, claim, places, write_purchases
-from bench.support.result import Row, median, tell
+from bench.support.result import Measurement, median, tell
 from bench.support.servers import YEAR, Servers, servers, settle
 from bench.support.workers import settings_of
 from service.contract.topics import Topics
@@ -46,7 +46,7 @@ SOURCE = DataEntrySource.CSV_MODULE_PER_YEAR
 PARTS = {
     "fetch": "fetch: read, hash, check UTF-8, spool",
     "parse": "parse: the csv module",
-    "check": "check and encode: the flat function, lines for COPY",
+    "check": "check and encode: the compiled check, lines for COPY",
     "order": "order: by module, in windows, and join to pieces",
     "server": "wire and server: COPY of the pieces, with all indexes",
     "heads": "server: heads",
@@ -109,7 +109,7 @@ async def write(
             yield piece
 
     engine = create_engine(settings.database.url.get_secret_value())
-    scope = (checker.affected, PURCHASES.id, SOURCE)
+    scope = (checker.receiving_modules, PURCHASES.id, SOURCE)
     async with engine.connect() as conn, conn.begin() as transaction:
         with watch("server"):
             await entries.insert_entries(conn, ready())
@@ -142,14 +142,16 @@ async def measure(running: Servers, rows: int, runs: int) -> Stopwatch:
 
 
 async def main(rows: int, runs: int) -> None:
-    row = Row("where", f"The parts of a replace of {rows:,} rows, each by itself", "")
+    measurement = Measurement(
+        "where", f"The parts of a replace of {rows:,} rows, each by itself", ""
+    )
     with servers() as running:
         watch = await measure(running, rows, runs)
     whole = sum(median(watch[part]) for part in PARTS)
-    row.facts = [["part", "ms", "µs a row", "share of the sum"]]
+    measurement.facts = [["part", "ms", "µs a row", "share of the sum"]]
     for part, label in PARTS.items():
         seconds = median(watch[part])
-        row.facts.append(
+        measurement.facts.append(
             [
                 label,
                 f"{seconds * 1000:.1f}",
@@ -157,11 +159,11 @@ async def main(rows: int, runs: int) -> None:
                 f"{seconds / whole:.0%}",
             ]
         )
-    row.notes = [
+    measurement.notes = [
         f"The sum is {whole:.2f} s. In the service parse, check and order run in a thread while "
         "the server copies, so a job takes less than the sum where there is a second core."
     ]
-    row.keep()
+    measurement.keep()
 
 
 if __name__ == "__main__":

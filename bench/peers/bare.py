@@ -104,7 +104,7 @@ async def apply(
 def _rows(path: Path, job_id: int, year: int, units: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            unit, module = units[row.pop("unit_institutional_id")]
+            module, unit = units[row.pop("unit_institutional_id")]
             row["quantity"] = float(row["quantity"])
             row["total_spent_amount"] = float(row["total_spent_amount"])
             yield PURCHASES.id, module, unit, year, 1, job_id, json.dumps(row, ensure_ascii=False)

@@ -72,8 +72,8 @@ def pandas(engine: sa.Engine, path: Path, units: dict[str, Any], job_id: int) ->
     frame = pd.DataFrame(
         {
             "data_entry_type_id": PURCHASES.id,
-            "carbon_report_module_id": [module for _, module in places],
-            "unit_id": [unit for unit, _ in places],
+            "carbon_report_module_id": [place.module_id for place in places],
+            "unit_id": [place.unit_id for place in places],
             "year": 2025,
             "source": 1,
             "created_by_id": job_id,

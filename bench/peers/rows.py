@@ -13,7 +13,7 @@ def entries(path: Path, units: dict[str, Any], job_id: int) -> Iterator[dict[str
     """Rows of `data_entries` as dictionaries, `data` as an object."""
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            unit, module = units[row.pop("unit_institutional_id")]
+            module, unit = units[row.pop("unit_institutional_id")]
             data: dict[str, Any] = dict(row)
             for name in ("quantity", "total_spent_amount"):
                 data[name] = float(data[name])

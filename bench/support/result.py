@@ -77,8 +77,11 @@ class Curve:
 
 
 @dataclass
-class Row:
-    """One row of the page: P1 to P10. `facts` are a table with a header; `notes` are sentences."""
+class Measurement:
+    """One measurement of the page: P1 to P10.
+
+    `facts` are a table with a header; `notes` are sentences.
+    """
 
     name: str
     title: str
@@ -116,7 +119,7 @@ class Row:
 
     @classmethod
     def kept(cls, name: str) -> Self:
-        """Return the row that was kept under this name. Raises `FileNotFoundError`."""
+        """Return the measurement that was kept under this name. Raises `FileNotFoundError`."""
         kept: dict[str, Any] = json.loads((KEPT / f"{name}.json").read_text())
         kept["figures"] = [Figure(**figure) for figure in kept["figures"]]
         kept["curves"] = [Curve(**curve) for curve in kept["curves"]]

@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.peers import bare
 from bench.support.files import message, write_purchases
+from bench.support.job_client import CSV_PER_YEAR, JobClient, connected_client
 from bench.support.servers import Servers
-from bench.support.talk import CSV_PER_YEAR, Talk, talking
 from bench.support.workers import settings_of, workers
 from service.settings import Settings
 from tests.support.worker import Process
@@ -22,18 +22,18 @@ WARM_UP = 50
 
 
 @dataclass
-class Line:
+class RunningSystem:
     """The service or the bare loop, running with its own database and topics."""
 
     settings: Settings
-    talk: Talk
+    client: JobClient
     processes: list[Process]
     templates: list[dict[str, Any]]
     ids: Iterator[int] = field(default_factory=lambda: count(1000))
 
     @property
     def topic(self) -> str:
-        return self.talk.topics.job_topic(CSV_PER_YEAR)
+        return self.client.topics.job_topic(CSV_PER_YEAR)
 
     async def run(self, jobs: int) -> float:
         """Produce `jobs` jobs at once, over all scopes; return the seconds until the last event.
@@ -44,37 +44,40 @@ class Line:
         bodies = [self.templates[place] | {"job_id": next(self.ids)} for place in places]
         partitions = [place % self.settings.kafka.partitions for place in places]
         before = time.perf_counter()
-        await self.talk.put(self.topic, zip(partitions, bodies, strict=True))
-        await self.talk.events({body["job_id"] for body in bodies})
+        await self.client.put(self.topic, zip(partitions, bodies, strict=True))
+        await self.client.events({body["job_id"] for body in bodies})
         return time.perf_counter() - before
 
     async def one(self, number: int) -> float:
         """Return the seconds from producing one job until its event, on an idle system."""
         body = self.templates[number % len(self.templates)] | {"job_id": next(self.ids)}
-        return (await self.talk.timed(body, self.topic))[0]
+        return (await self.client.timed(body, self.topic))[0]
 
 
 @asynccontextmanager
-async def service_line(running: Servers, count_: int = 1) -> AsyncIterator[Line]:
+async def running_service(running: Servers, count_: int = 1) -> AsyncIterator[RunningSystem]:
     """Run the service with `count_` workers, warmed up."""
     async with running.database(units=SCOPES) as (url, _):
         settings = settings_of(running, url)
-        async with workers(settings, running.home, count_) as started, talking(settings) as talk:
-            line = Line(settings, talk, started, templates(settings))
-            await line.run(WARM_UP * count_)
-            yield line
+        async with (
+            workers(settings, running.home, count_) as started,
+            connected_client(settings) as client,
+        ):
+            system = RunningSystem(settings, client, started, templates(settings))
+            await system.run(WARM_UP * count_)
+            yield system
 
 
 @asynccontextmanager
-async def bare_line(running: Servers) -> AsyncIterator[Line]:
+async def running_bare_loop(running: Servers) -> AsyncIterator[RunningSystem]:
     """Run the bare loop, warmed up."""
     async with running.database(units=SCOPES) as (url, _):
         settings = settings_of(running, url)
-        async with talking(settings) as talk:
-            line = Line(settings, talk, [], templates(settings))
-            with bare.running(settings, line.topic, talk.topics.completed):
-                await line.run(WARM_UP)
-                yield line
+        async with connected_client(settings) as client:
+            system = RunningSystem(settings, client, [], templates(settings))
+            with bare.running(settings, system.topic, client.topics.completed):
+                await system.run(WARM_UP)
+                yield system
 
 
 def templates(settings: Settings) -> list[dict[str, Any]]:

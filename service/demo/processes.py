@@ -23,12 +23,14 @@ class Watcher:
     """Ends a server when this process has ended, also when this process was killed by SIGKILL.
 
     A small shell script reads from a pipe whose other end this process holds. When the pipe closes,
-    the script signals the server and removes the directory `litter`. (`PR_SET_PDEATHSIG` is no
+    the script signals the server and removes the `left_over` directory. (`PR_SET_PDEATHSIG` is no
     alternative: it fires when the thread that started the server ends, and exists on Linux only.)
     """
 
-    def __init__(self, pid: int, last_signal: signal.Signals, litter: Path | None = None) -> None:
-        arguments = [str(pid), last_signal.name.removeprefix("SIG"), str(litter or "")]
+    def __init__(
+        self, pid: int, last_signal: signal.Signals, left_over: Path | None = None
+    ) -> None:
+        arguments = [str(pid), last_signal.name.removeprefix("SIG"), str(left_over or "")]
         self._shell = subprocess.Popen(  # noqa: S603 - the script is the constant above
             ["/bin/sh", "-c", _WATCHER, "watcher", *arguments],
             stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""The application's part, with a stopwatch: it produces jobs and waits for their events."""
+"""The application's part on Kafka: it produces jobs, waits for their events and takes the time."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ LONGEST = 1800.0
 """Seconds to wait for an event."""
 
 
-class Talk:
+class JobClient:
     """Sends jobs to one topic, and reads new completion events of all partitions."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(settings: Settings) -> AsyncIterator[Talk]:
+async def connected_client(settings: Settings) -> AsyncIterator[JobClient]:
     """Yield a client for the topics of these settings; it creates the topics."""
     topics = Topics(settings.kafka.topic_prefix)
     await ensure_topics(settings.kafka, topics)
@@ -83,7 +83,7 @@ async def talking(settings: Settings) -> AsyncIterator[Talk]:
     consumer.assign(partitions)
     await consumer.seek_to_end(*partitions)
     try:
-        yield Talk(topics, producer, consumer)
+        yield JobClient(topics, producer, consumer)
     finally:
         await consumer.stop()
         await producer.stop()
