@@ -15,7 +15,7 @@ from service.domain.provider_types import ProviderType
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class OutgoingJob:
     """One upload, ready to be sent; `content` describes in words what it carries."""
 
     provider_type: ProviderType
@@ -45,7 +45,7 @@ class Author:
 
     def message_with_file(
         self, provider_type: ProviderType, name: str, rows: Sequence[files.Row], **fields: Any
-    ) -> Message:
+    ) -> OutgoingJob:
         """Write the rows to a file; return a message with the file's URL, size and checksum.
 
         `fields` are further fields of the message, such as `carbon_report_module_id`.
@@ -60,7 +60,7 @@ class Author:
 
     def message_with_rows(
         self, provider_type: ProviderType, rows: Sequence[files.Row], **fields: Any
-    ) -> Message:
+    ) -> OutgoingJob:
         """Return a message that carries the rows itself."""
         content = f"{len(rows):,} rows in the message"
         json_rows = [files.as_json(row) for row in rows]
@@ -73,7 +73,7 @@ class Author:
         *,
         job_id: int | None = None,
         **fields: Any,
-    ) -> Message:
+    ) -> OutgoingJob:
         if job_id is None:
             job_id = self.reserve_job_id()
         common_fields = {
@@ -82,4 +82,4 @@ class Author:
             "data_entry_type": TYPE.name,
             "submitted_by": USER_ID,
         }
-        return Message(provider_type, job_id, orjson.dumps(common_fields | fields), content)
+        return OutgoingJob(provider_type, job_id, orjson.dumps(common_fields | fields), content)

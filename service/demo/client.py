@@ -9,7 +9,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from service.contract.topics import Topics
-from service.demo.author import Message
+from service.demo.author import OutgoingJob
 from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
 
@@ -27,12 +27,12 @@ class Client:
         self._consumer = consumer
         self._topics = topics
 
-    def topic_of(self, message: Message) -> str:
+    def topic_of(self, message: OutgoingJob) -> str:
         """Return the name of the topic that a message goes to."""
         return self._topics.job_topic(message.provider_type)
 
     async def submit(
-        self, message: Message, worker_is_alive: Callable[[], bool]
+        self, message: OutgoingJob, worker_is_alive: Callable[[], bool]
     ) -> ConsumerRecord[Any, Any]:
         """Produce a job's message, and return the Kafka record of the event that ends the job.
 

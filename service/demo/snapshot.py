@@ -88,14 +88,14 @@ _UNTOUCHABLE: Mapping[int | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class SliceContent:
     """How many rows, and a checksum of all their columns, ids and times included."""
 
     rows: int
     checksum: str
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[Slice, "Content"]]) -> "Content":
+    def of(cls, parts: Iterable[tuple[Slice, "SliceContent"]]) -> "SliceContent":
         """Add several slices up; the result does not depend on their order."""
         ordered = sorted(
             (repr(slice_), content.checksum, content.rows) for slice_, content in parts
@@ -111,7 +111,7 @@ class Snapshot:
     One statement reads all slices, so that they are of the same moment.
     """
 
-    slices: Mapping[Slice, Content]
+    slices: Mapping[Slice, SliceContent]
     factor_ids: Mapping[str, int]
 
     @classmethod
@@ -119,7 +119,7 @@ class Snapshot:
         """Read the counts and checksums of all rows."""
         async with engine.connect() as conn:
             slices = {
-                Slice(*key): Content(rows, checksum)
+                Slice(*key): SliceContent(rows, checksum)
                 for *key, rows, checksum in await conn.execute(_SLICES)
             }
             ids = await conn.execute(_FACTOR_IDS, {"type_id": TYPE.id, "year": YEAR})
@@ -142,10 +142,10 @@ class Snapshot:
             if self.slices.get(slice_) != other.slices.get(slice_)
         }
 
-    def foreign(self) -> dict[str, Content]:
+    def foreign(self) -> dict[str, SliceContent]:
         """Return the content that no upload of the story may touch, by the reason."""
-        groups: dict[str, list[tuple[Slice, Content]]] = {}
+        groups: dict[str, list[tuple[Slice, SliceContent]]] = {}
         for slice_, content in self.slices.items():
             if slice_.foreign is not None:
                 groups.setdefault(slice_.foreign, []).append((slice_, content))
-        return {name: Content.of(parts) for name, parts in sorted(groups.items())}
+        return {name: SliceContent.of(parts) for name, parts in sorted(groups.items())}

@@ -8,13 +8,13 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from service.contract.events import FactorsLine, UploadCompleted
-from service.demo.script import Step
+from service.demo.script import StoryStep
 from service.demo.snapshot import Slice, Snapshot
 from service.demo.university import TYPE, YEAR
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class StepCheck:
     """A claim that must be true after a step, and whether it is."""
 
     claim: str
@@ -30,7 +30,7 @@ class StepResult:
     """
 
     number: int
-    step: Step
+    step: StoryStep
     before: Snapshot
     after: Snapshot
     topic: str
@@ -44,7 +44,7 @@ class StepResult:
         return UploadCompleted.model_validate_json(self.record.value)
 
     @property
-    def checks(self) -> list[Check]:
+    def checks(self) -> list[StepCheck]:
         """Everything that must be true after this step."""
         return list(self._checks())
 
@@ -57,30 +57,30 @@ class StepResult:
         """Return True if this step changed rows."""
         return self.event.outcome.changes_rows and self.first is None
 
-    def _checks(self) -> Iterator[Check]:
+    def _checks(self) -> Iterator[StepCheck]:
         expected = self.step.outcome
-        yield Check(f"{expected}, as it must be", self.event.outcome is expected)
+        yield StepCheck(f"{expected}, as it must be", self.event.outcome is expected)
         yield self._check_changed_rows()
 
         if self.moves:
             rows = self.event.rows
-            yield Check("rows add up", rows.total == rows.processed + rows.skipped)
-            yield Check("event agrees with SQL", self._event_agrees_with_sql())
+            yield StepCheck("rows add up", rows.total == rows.processed + rows.skipped)
+            yield StepCheck("event agrees with SQL", self._event_agrees_with_sql())
         if self.step.adds_nothing:
             same_counts = self.before.counts() == self.after.counts()
-            yield Check("as many rows as before", same_counts)
+            yield StepCheck("as many rows as before", same_counts)
         if self.event.factors is not None:
             in_both, with_same_id = self._count_kept_factors()
-            yield Check(f"{with_same_id} of {in_both} ids kept", in_both == with_same_id)
+            yield StepCheck(f"{with_same_id} of {in_both} ids kept", in_both == with_same_id)
         if self.first is not None:
             same_bytes = _bytes_of(self.record) == _bytes_of(self.first.record)
-            yield Check("the first event, byte for byte", same_bytes)
+            yield StepCheck("the first event, byte for byte", same_bytes)
 
-    def _check_changed_rows(self) -> Check:
+    def _check_changed_rows(self) -> StepCheck:
         changed = self.before.changed(self.after)
         if self.moves:
-            return Check("nothing else moved", changed <= self._slices_of_this_job())
-        return Check("no row moved", not changed)
+            return StepCheck("nothing else moved", changed <= self._slices_of_this_job())
+        return StepCheck("no row moved", not changed)
 
     def _slices_of_this_job(self) -> set[Slice]:
         """Return the slices that this job may write."""

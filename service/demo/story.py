@@ -15,7 +15,7 @@ from service.db.engine import create_engine
 from service.demo.author import Author
 from service.demo.client import Client, connected
 from service.demo.parts import Parts, Worker
-from service.demo.script import JOB_IDS, Script, Step
+from service.demo.script import JOB_IDS, Script, StoryStep
 from service.demo.snapshot import Snapshot
 from service.demo.step_result import StepResult
 from service.settings import KafkaSettings
@@ -36,7 +36,7 @@ class Story:
         client: Client,
         engine: AsyncEngine,
         worker: Worker,
-        steps: list[Step],
+        steps: list[StoryStep],
         start: Snapshot,
     ) -> None:
         self.steps = steps
@@ -59,7 +59,7 @@ class Story:
     def passed(self) -> bool:
         return self.untouched and all(result.passed for result in self.results)
 
-    async def run_step(self, step: Step) -> StepResult:
+    async def run_step(self, step: StoryStep) -> StepResult:
         """Send a step's message, wait for its event and take a snapshot. Raises `StoryBroken`."""
         number = len(self.results) + 1
         started = perf_counter()

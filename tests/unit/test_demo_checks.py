@@ -7,9 +7,9 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from service.contract.events import FactorsLine, Rows, SourceLine, UploadCompleted
-from service.demo.author import Message
-from service.demo.script import Step
-from service.demo.snapshot import Content, Slice, Snapshot
+from service.demo.author import OutgoingJob
+from service.demo.script import StoryStep
+from service.demo.snapshot import Slice, SliceContent, Snapshot
 from service.demo.step_result import StepResult
 from service.demo.university import TYPE, YEAR
 from service.domain.model import Outcome
@@ -20,10 +20,10 @@ TYPED = Slice("data_entries", "calculator", YEAR, TYPE.id, MODULE, DataEntrySour
 UPLOADED = TYPED._replace(source=DataEntrySource.CSV_MODULE_PER_YEAR)
 ELSEWHERE = UPLOADED._replace(module_id=18)
 BEFORE = Snapshot(
-    {TYPED: Content(3, "a"), UPLOADED: Content(5, "b"), ELSEWHERE: Content(7, "c")},
+    {TYPED: SliceContent(3, "a"), UPLOADED: SliceContent(5, "b"), ELSEWHERE: SliceContent(7, "c")},
     {"x": 1, "y": 2},
 )
-AFTER = Snapshot(dict(BEFORE.slices) | {UPLOADED: Content(8, "d")}, BEFORE.factor_ids)
+AFTER = Snapshot(dict(BEFORE.slices) | {UPLOADED: SliceContent(8, "d")}, BEFORE.factor_ids)
 NOW = datetime(2026, 3, 18, tzinfo=UTC)
 EVENT = UploadCompleted(
     job_id=9,
@@ -51,7 +51,7 @@ EVENT = UploadCompleted(
 def step_result(event: UploadCompleted = EVENT, after: Snapshot = AFTER, **more: Any) -> StepResult:
     """A step that replaced five rows of a module by eight."""
     provider_type = ProviderType(event.provider_type)
-    step = Step("A file", "It replaces.", Message(provider_type, 9, b"{}", "8 rows"))
+    step = StoryStep("A file", "It replaces.", OutgoingJob(provider_type, 9, b"{}", "8 rows"))
     value = event.model_dump_json().encode()
     record: ConsumerRecord[Any, Any] = ConsumerRecord(
         "t", 0, 0, 0, 0, b"key", value, None, 0, 0, (("ce_id", b"1"),)
@@ -63,7 +63,7 @@ def failed(result: StepResult) -> list[str]:
     return [check.claim for check in result.checks if not check.holds]
 
 
-def changed(slice_: Slice, content: Content) -> Snapshot:
+def changed(slice_: Slice, content: SliceContent) -> Snapshot:
     return Snapshot(dict(AFTER.slices) | {slice_: content}, AFTER.factor_ids)
 
 
@@ -78,15 +78,17 @@ def test_another_outcome_is_noticed() -> None:
 
 
 def test_a_typed_row_with_another_value_is_noticed() -> None:
-    assert failed(step_result(after=changed(TYPED, Content(3, "A")))) == ["nothing else moved"]
+    assert failed(step_result(after=changed(TYPED, SliceContent(3, "A")))) == ["nothing else moved"]
 
 
 def test_a_row_of_a_unit_that_the_event_does_not_name_is_noticed() -> None:
-    assert failed(step_result(after=changed(ELSEWHERE, Content(7, "C")))) == ["nothing else moved"]
+    assert failed(step_result(after=changed(ELSEWHERE, SliceContent(7, "C")))) == [
+        "nothing else moved"
+    ]
 
 
 def test_a_count_of_the_event_that_is_not_the_tables_is_noticed() -> None:
-    assert failed(step_result(after=changed(UPLOADED, Content(9, "d")))) == [
+    assert failed(step_result(after=changed(UPLOADED, SliceContent(9, "d")))) == [
         "event agrees with SQL"
     ]
 
