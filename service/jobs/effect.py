@@ -102,7 +102,7 @@ def entry_checker(upload: Upload) -> EntryChecker:
 
 async def find_job_modules(conn: AsyncConnection, job: Job, upload: Upload) -> JobModules:
     """Decide which modules the job touches; one query if it replaces the whole year, else none."""
-    receiving = entry_checker(upload).affected
+    receiving = entry_checker(upload).receiving_modules
     if job.mode is WriteMode.APPEND:
         return JobModules(receiving, set(), set())
 
@@ -192,4 +192,4 @@ def factor_checker(upload: Upload) -> FactorChecker:
 
 def identities_to_keep(upload: Upload) -> set[str]:
     """The identities (JSON) whose older factors stay: those that only invalid rows name."""
-    return upload.tally.identities_of_bad_rows.difference(factor_checker(upload).taken)
+    return upload.tally.identities_of_bad_rows.difference(factor_checker(upload).row_of_identity)

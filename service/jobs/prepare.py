@@ -219,7 +219,7 @@ async def _look_up_checker(
 
     tags = RowTags(job.data_entry_type_id, job.year, job.source.value, job.job_id)
     placement = None if module is None else module.placement
-    return partial(EntryChecker, kind, tags=tags, units=units, module=placement, held=held)
+    return partial(EntryChecker, kind, tags=tags, units=units, module=placement, stored_ids=held)
 
 
 def _modules_to_check(

@@ -86,7 +86,7 @@ async def _preview_factors(
         conn,
         job.data_entry_type_id,
         job.year,
-        incoming=effect.factor_checker(upload).taken.keys(),
+        incoming=effect.factor_checker(upload).row_of_identity.keys(),
         kept=effect.identities_to_keep(upload),
     )
     return replace(result, factors=counts)

@@ -70,7 +70,7 @@ class JobContext:
         checker = self.upload.checker
         if not isinstance(checker, EntryChecker):
             return None
-        return tuple(sorted(checker.affected))
+        return tuple(sorted(checker.receiving_modules))
 
 
 @dataclass(frozen=True, slots=True)

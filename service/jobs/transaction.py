@@ -175,10 +175,10 @@ async def _check_members(
     Raises `MemberTaken`; the job is then prepared again, and its rows meet the id that is stored.
     """
     checker = effect.entry_checker(upload)
-    await scopes.lock_members(conn, checker.affected, job.data_entry_type_id)
+    await scopes.lock_members(conn, checker.receiving_modules, job.data_entry_type_id)
 
-    held = await entries.held_ids(conn, job, checker.affected, unique_column)
-    if any(value in held.get(module_id, ()) for module_id, value in checker.taken):
+    held = await entries.held_ids(conn, job, checker.receiving_modules, unique_column)
+    if any(value in held.get(module_id, ()) for module_id, value in checker.row_of_id):
         raise MemberTaken
 
 

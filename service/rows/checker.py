@@ -6,7 +6,7 @@ with them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -20,7 +20,6 @@ from service.domain.catalogue import (
     EntryType,
     FactorType,
     RowErrorCode,
-    columns_of,
 )
 from service.domain.model import Placement, RowError
 from service.rows.compiled_check import compiled_check
@@ -28,11 +27,9 @@ from service.rows.row_rules import (
     CellValue,
     InvalidCell,
     Layout,
-    NestedJson,
     RowValues,
     Rules,
     read_row,
-    repeated_names,
     shortened,
     sum_rule,
 )
@@ -126,11 +123,11 @@ class EntryChecker(_RowChecker):
       the unit. It is None if the unit has no module in a calculator report of the year.
     - `module` for a unit-specific upload: the placement of all rows.
 
-    `held` has, by module id, the unique ids of stored entries that this upload does not replace. A
-    row with one of them is a duplicate.
+    `stored_ids` has, by module id, the unique ids of stored entries that this upload does not
+    replace. A row with one of them is a duplicate.
 
-    Attributes to read: `affected` has the ids of the modules that have had a good row so far;
-    `taken` has the row number by (module id, unique id) of the good rows.
+    Attributes to read: `receiving_modules` has the ids of the modules that have had a good row so
+    far; `row_of_id` has the number of the good row by its (module id, unique id).
 
     A destination is the pair (module id, beginning of the line for COPY). A unit-specific upload
     has one `destination`. For a per-year upload it is None, and `destinations` has one by
@@ -145,7 +142,7 @@ class EntryChecker(_RowChecker):
         *,
         units: Mapping[str, Placement | None] | None = None,
         module: Placement | None = None,
-        held: Mapping[int, AbstractSet[str]] | None = None,
+        stored_ids: Mapping[int, AbstractSet[str]] | None = None,
     ) -> None:
         if (units is None) == (module is None):
             raise ValueError("give exactly one of `units` and `module`")
@@ -159,9 +156,13 @@ class EntryChecker(_RowChecker):
         }
         self.destination = None if module is None else (module.module_id, tags.copy_prefix(*module))
 
-        self.held = {(module_id, key) for module_id, keys in (held or {}).items() for key in keys}
-        self.taken: dict[tuple[int, str], int] = {}
-        self.affected: set[int] = set()
+        self.stored_ids = {
+            (module_id, unique_id)
+            for module_id, unique_ids in (stored_ids or {}).items()
+            for unique_id in unique_ids
+        }
+        self.row_of_id: dict[tuple[int, str], int] = {}
+        self.receiving_modules: set[int] = set()
 
         self._tags = tags
         self._entry = entry
@@ -170,7 +171,7 @@ class EntryChecker(_RowChecker):
 
     def check(self, rows: Iterable[list[str]]) -> tuple[list[CopyRow], list[BadRow]]:
         good, bad = super().check(rows)
-        self.affected.update(map(key_of, good))
+        self.receiving_modules.update(map(key_of, good))
         return good, bad
 
     def _copy_row(self, row: list[str], number: int) -> CopyRow:
@@ -182,10 +183,10 @@ class EntryChecker(_RowChecker):
             if column is not UNIT and column.name in values
         }
 
-        # Last, because a row with any other mistake must not occupy its unique id.
+        # Last, because a row with any other mistake must not reserve its unique id.
         if self._entry.unique is not None:
             unique_id = str(values[self._entry.unique])
-            self._claim_unique_id(module_id, self._entry.unique, unique_id, number)
+            self._reserve_unique_id(module_id, self._entry.unique, unique_id, number)
         return module_id, prefix + escape_json(orjson.dumps(data))
 
     def _rules_across_columns(self) -> Rules:
@@ -208,50 +209,50 @@ class EntryChecker(_RowChecker):
             raise InvalidCell(UNIT.name, RowErrorCode.UNIT_WITHOUT_REPORT, cell=cell, year=year)
         return self.destinations[name]
 
-    def _claim_unique_id(self, module_id: int, column: str, value: str, number: int) -> None:
-        """Note that row `number` has this unique id. Raises `InvalidCell` if it is not free."""
+    def _reserve_unique_id(self, module_id: int, column: str, value: str, number: int) -> None:
+        """Reserve a unique id for row `number`. Raises `InvalidCell` if another row has it."""
         key = (module_id, value)
         cell = shortened(value)
-        if key in self.taken:
+        if key in self.row_of_id:
             raise InvalidCell(
                 column,
                 RowErrorCode.DUPLICATE,
                 "earlier_row",
                 cell=cell,
-                earlier_row=self.taken[key],
+                earlier_row=self.row_of_id[key],
             )
-        if key in self.held:
+        if key in self.stored_ids:
             raise InvalidCell(column, RowErrorCode.DUPLICATE, "stored_entry", cell=cell)
-        self.taken[key] = number
+        self.row_of_id[key] = number
 
 
 class FactorChecker(_RowChecker):
     """Checks the rows of an upload of factors.
 
     The identity of a factor is a JSON object of its identity columns with sorted keys, without the
-    absent ones. `taken` has the row number by identity of the good rows.
+    absent ones. `row_of_identity` has the number of the good row by its identity.
     """
 
     def __init__(self, factor: FactorType, header: Sequence[str]) -> None:
         super().__init__(factor, header, per_year=False)
-        self.taken: dict[str, int] = {}
+        self.row_of_identity: dict[str, int] = {}
         self._factor = factor
         self._identity_layout = self.layout.only(factor.identity)
 
     def _copy_row(self, row: list[str], number: int) -> CopyRow:
         values = read_row(self.layout, row, {})
         identity = self._identity_of(values)
-        if identity in self.taken:
+        if identity in self.row_of_identity:
             columns = [column.name for column in self._factor.identity]
             raise InvalidCell(
                 columns[0],
                 RowErrorCode.DUPLICATE,
                 "same_factor",
-                earlier_row=self.taken[identity],
+                earlier_row=self.row_of_identity[identity],
                 columns=columns,
             )
 
-        self.taken[identity] = number
+        self.row_of_identity[identity] = number
         data = {
             column.json_key: values[column.name]
             for column in self._factor.values
@@ -274,46 +275,3 @@ class FactorChecker(_RowChecker):
             if column.name in values
         }
         return orjson.dumps(identity, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def missing_columns(
-    catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
-) -> list[str]:
-    """The required columns that a header lacks, in the catalogue's order."""
-    names = {name.strip() for name in header}
-    columns = columns_of(catalogue_type, per_year=per_year)
-    return [column.name for column in columns if column.required and column.name not in names]
-
-
-def repeated_columns(
-    catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
-) -> list[str]:
-    """The type's columns that a header names more than once; it is not clear which one is meant."""
-    return repeated_names(columns_of(catalogue_type, per_year=per_year), header)
-
-
-def inline_table(
-    catalogue_type: CatalogueType, rows: Sequence[Mapping[str, Any]], *, per_year: bool = True
-) -> tuple[list[str], Iterator[list[str]]]:
-    """The inline rows of a message (JSON objects) as a table of text: a header and rows of cells.
-
-    The header has the keys of the objects in the order of their first appearance. The required
-    columns that no object has follow, so that every row gets the error that the value is missing.
-    Null and an absent key become the empty cell.
-    """
-    trimmed = [{name.strip(): value for name, value in row.items()} for row in rows]
-    header = list(dict.fromkeys(name for row in trimmed for name in row))
-    header += missing_columns(catalogue_type, header, per_year=per_year)
-    return header, ([_cell_of_json(row.get(name)) for name in header] for row in trimmed)
-
-
-def _cell_of_json(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case int() | float() if not isinstance(value, bool):  # Python's bool is an int
-            return repr(value)
-        case _:
-            return NestedJson(orjson.dumps(value).decode())

@@ -83,8 +83,8 @@ CompiledCheck = Callable[[Any, Iterable[list[str]], list[Any], list[Any]], None]
 """A generated function, called as `check(checker, rows, good, bad)`.
 
 It appends each row to `good` as a `CopyRow`, or calls `checker.check_slowly(row, good, bad)`. It
-reads `checker.rows_seen` and, if its type needs them, `destination`, `destinations`, `taken` and
-`held`.
+reads `checker.rows_seen` and, if its type needs them, `destination`, `destinations`, `row_of_id`
+and `stored_ids`, or `row_of_identity`.
 """
 
 _TEMPLATE = """\
@@ -117,7 +117,7 @@ bytes. JSON without a backslash needs no escape. It has no NUL either, because J
 a backslash and `u0000`.
 """
 
-_FACTOR_SETUP = ("taken = checker.taken",)
+_FACTOR_SETUP = ("row_of_identity = checker.row_of_identity",)
 
 
 @lru_cache(maxsize=64)
@@ -187,7 +187,7 @@ def _entry_setup(entry: EntryType, layout: Layout) -> Iterator[str]:
     else:
         yield "module, prefix = checker.destination"
     if entry.unique is not None:
-        yield "taken, held = checker.taken, checker.held"
+        yield "row_of_id, stored_ids = checker.row_of_id, checker.stored_ids"
 
 
 def _entry_lines(entry: EntryType, codes: Sequence[ColumnCode]) -> Iterator[str]:
@@ -201,11 +201,11 @@ def _entry_lines(entry: EntryType, codes: Sequence[ColumnCode]) -> Iterator[str]
     if entry.unique is not None:
         (unique_id,) = (code.value for code in codes if code.name == entry.unique)
         yield f"key = (module, {unique_id})"
-        conditions += ["key not in taken", "key not in held"]
+        conditions += ["key not in row_of_id", "key not in stored_ids"]
 
     yield f"if {' and '.join(conditions)}:"
     if entry.unique is not None:
-        yield "    taken[key] = base_number + len(good)"
+        yield "    row_of_id[key] = base_number + len(good)"
     yield "    add((module, prefix + json))"
     yield "    continue"
 
@@ -222,8 +222,8 @@ def _factor_lines(factor: FactorType, codes: Sequence[ColumnCode]) -> Iterator[s
     yield from _dict_lines(values)
     yield r"json, key = identity + b'\t' + dumps(data), identity.decode()"
 
-    yield f"if {_JSON_IS_READY} and key not in taken:"
-    yield "    taken[key] = base_number + len(good)"
+    yield f"if {_JSON_IS_READY} and key not in row_of_identity:"
+    yield "    row_of_identity[key] = base_number + len(good)"
     yield "    add((key, json))"
     yield "    continue"
 

@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from service.domain.catalogue import CatalogueType
+import orjson
+
+from service.domain.catalogue import CatalogueType, columns_of
 from service.domain.errors import Refusal, TooLarge
-from service.rows.checker import inline_table, missing_columns, repeated_columns
+from service.rows.row_rules import NestedJson, repeated_names
 
 SHORT_BYTES, SHORT_ROWS = 2**15, 250
 """The largest table that is read on the event loop, which it holds for about a millisecond."""
@@ -66,7 +68,8 @@ def open_csv(
             raise _header_refusal(path, catalogue_type, per_year, _malformed_csv(error)) from None
 
         if missing := missing_columns(catalogue_type, header, per_year=per_year):
-            raise _header_refusal(path, catalogue_type, per_year, _missing_columns(missing, header))
+            refusal = _missing_column_refusal(missing, header)
+            raise _header_refusal(path, catalogue_type, per_year, refusal)
         _check_width(catalogue_type, header, per_year=per_year, max_columns=max_columns)
 
         # The position of the unbuffered file: `file.tell()` is not allowed while a text file is
@@ -85,6 +88,42 @@ def open_rows(
     return Table(header, cells, lambda: 0, len(rows) <= SHORT_ROWS)
 
 
+def missing_columns(
+    catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
+) -> list[str]:
+    """The required columns that a header lacks, in the catalogue's order."""
+    names = {name.strip() for name in header}
+    columns = columns_of(catalogue_type, per_year=per_year)
+    return [column.name for column in columns if column.required and column.name not in names]
+
+
+def inline_table(
+    catalogue_type: CatalogueType, rows: Sequence[Mapping[str, Any]], *, per_year: bool = True
+) -> tuple[list[str], Iterator[list[str]]]:
+    """The inline rows of a message (JSON objects) as a table of text: a header and rows of cells.
+
+    The header has the keys of the objects in the order of their first appearance. The required
+    columns that no object has follow, so that every row gets the error that the value is missing.
+    Null and an absent key become the empty cell.
+    """
+    trimmed = [{name.strip(): value for name, value in row.items()} for row in rows]
+    header = list(dict.fromkeys(name for row in trimmed for name in row))
+    header += missing_columns(catalogue_type, header, per_year=per_year)
+    return header, ([_cell_of_json(row.get(name)) for name in header] for row in trimmed)
+
+
+def _cell_of_json(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case int() | float() if not isinstance(value, bool):  # Python's bool is an int
+            return repr(value)
+        case _:
+            return NestedJson(orjson.dumps(value).decode())
+
+
 def _read_header(reader: Iterator[list[str]]) -> list[str]:
     """The names in the first line that has any. Raises `Refusal` (no_rows) and `csv.Error`."""
     for cells in reader:
@@ -99,7 +138,8 @@ def _check_width(
     """Raise `TooLarge` if the header has too many names, and `Refusal` if it repeats one."""
     if len(header) > max_columns:
         raise TooLarge("columns", found=len(header), most=max_columns)
-    if repeated := repeated_columns(catalogue_type, header, per_year=per_year):
+    columns = columns_of(catalogue_type, per_year=per_year)
+    if repeated := repeated_names(columns, header):
         raise Refusal("repeated_column", columns=repeated)
 
 
@@ -130,7 +170,7 @@ def _separator_found(path: Path, catalogue_type: CatalogueType, *, per_year: boo
     return None
 
 
-def _missing_columns(missing: list[str], header: list[str]) -> Refusal:
+def _missing_column_refusal(missing: list[str], header: list[str]) -> Refusal:
     case = "all_names" if len(header) <= SHOWN_NAMES else "first_names"
     return Refusal("missing_column", case, missing=missing, found=header[:SHOWN_NAMES])
 

@@ -2,9 +2,11 @@
 
 import pytest
 
-from service.domain.catalogue import entry_type, factor_type
+from service.domain.catalogue import columns_of, entry_type, factor_type
 from service.domain.model import Placement
-from service.rows.checker import EntryChecker, RowTags, missing_columns, repeated_columns
+from service.rows.checker import EntryChecker, RowTags
+from service.rows.row_rules import repeated_names
+from service.rows.table import missing_columns
 from tests.support.lines import entry
 
 TAGS = RowTags(data_entry_type_id=66, year=2025, source=1, created_by_id=8123)
@@ -165,9 +167,9 @@ def test_a_unit_specific_upload_ignores_the_unit_column():
 def test_affected_modules_are_those_with_a_good_row():
     checker = purchases(list(PURCHASE))
     checker.check([["100", "Gloves", "1", "4"], ["200", "Gloves", "0,5", "4"]])
-    assert checker.affected == {11}
+    assert checker.receiving_modules == {11}
     checker.check([["200", "Gloves", "1", "4"]])
-    assert checker.affected == {11, 22}
+    assert checker.receiving_modules == {11, 22}
 
 
 def test_units_or_a_module_must_be_given_and_not_both():
@@ -199,8 +201,11 @@ def test_every_row_below_a_header_without_a_required_column_lacks_it():
 def test_a_known_column_that_stands_twice_is_ambiguous():
     header = ["name", "colour", "colour", "unit_institutional_id", " name", "unit_institutional_id"]
     kind = entry_type(66)
-    assert repeated_columns(kind, header, per_year=True) == ["unit_institutional_id", "name"]
-    assert repeated_columns(kind, header, per_year=False) == ["name"]
+    assert repeated_names(columns_of(kind, per_year=True), header) == [
+        "unit_institutional_id",
+        "name",
+    ]
+    assert repeated_names(columns_of(kind, per_year=False), header) == ["name"]
     with pytest.raises(ValueError, match="name more than once"):
         purchases(header)
 
@@ -221,7 +226,7 @@ def test_a_second_row_of_a_member_is_a_duplicate_within_its_module_only():
         "duplicate",
     )
     assert "row 1" in bad[0].error.message
-    assert checker.taken == {(11, "7"): 1, (22, "7"): 2}
+    assert checker.row_of_id == {(11, "7"): 1, (22, "7"): 2}
 
 
 def test_an_invalid_row_takes_no_id_and_a_duplicate_is_judged_last():
@@ -243,10 +248,10 @@ def test_an_invalid_row_takes_no_id_and_a_duplicate_is_judged_last():
 
 def test_an_id_that_another_entry_of_the_module_holds_is_a_duplicate():
     header = ["unit_institutional_id", *MEMBER]
-    checker = EntryChecker(entry_type("member"), header, TAGS, units=UNITS, held={11: {"7"}})
+    checker = EntryChecker(entry_type("member"), header, TAGS, units=UNITS, stored_ids={11: {"7"}})
     good, bad = checker.check([["100", "A", "52", "7", "1"], ["200", "A", "52", "7", "1"]])
     assert ([module for module, _ in good], [row.error.code for row in bad]) == (
         [22],
         ["duplicate"],
     )
-    assert checker.taken == {(22, "7"): 2}
+    assert checker.row_of_id == {(22, "7"): 2}

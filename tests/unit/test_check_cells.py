@@ -33,9 +33,13 @@ def check_purchase(**cells):
     return checker.check([list(row.values())])
 
 
-def check_own(kind, held=None, **cells):
+def check_own(kind, stored_ids=None, **cells):
     checker = EntryChecker(
-        entry_type(kind), list(cells), RowTags(1, 2025, 2, 8123), module=Placement(11, 1), held=held
+        entry_type(kind),
+        list(cells),
+        RowTags(1, 2025, 2, 8123),
+        module=Placement(11, 1),
+        stored_ids=stored_ids,
     )
     return checker.check([list(cells.values())])
 
@@ -264,6 +268,6 @@ def test_every_code_of_the_catalogue_is_one_that_a_row_can_have():
         check_own("plane", **PLANE, departure_date="x"),
         check_purchase(unit_institutional_id="x"),
         check_purchase(unit_institutional_id="300"),
-        check_own("member", held={11: {"7"}}, **MEMBER),
+        check_own("member", stored_ids={11: {"7"}}, **MEMBER),
     ]
     assert {error(row).code for row in rows} == set(RowErrorCode) - inline_only

@@ -4,7 +4,8 @@ import pytest
 
 from service.domain.catalogue import entry_type
 from service.domain.model import Placement
-from service.rows.checker import EntryChecker, RowTags, inline_table
+from service.rows.checker import EntryChecker, RowTags
+from service.rows.table import inline_table
 from tests.support.lines import entry
 
 STUDENT = entry_type("student")

@@ -26,7 +26,7 @@ from service.rows.checker import EntryChecker, FactorChecker, RowTags
 from tests.support.lines import cells_of, entry
 
 UNITS = {"1": Placement(100, 10), "2": Placement(200, 20), "3": None}
-HELD = {100: {"taken"}, 7: {"taken"}}
+STORED_IDS = {100: {"taken"}, 7: {"taken"}}
 
 
 def forms():
@@ -185,7 +185,7 @@ def checker_of(kind, header, *, per_year):
     if not isinstance(kind, EntryType):
         return FactorChecker(kind, header)
     place = {"units": UNITS} if per_year else {"module": Placement(7, 70)}
-    return EntryChecker(kind, header, RowTags(kind.id, 2025, 1, 99), held=HELD, **place)
+    return EntryChecker(kind, header, RowTags(kind.id, 2025, 1, 99), stored_ids=STORED_IDS, **place)
 
 
 class Bad(Exception):
@@ -291,7 +291,7 @@ def destination_of(name):
 
 
 def judge_member(module, key, taken):
-    if (module, key) in taken or key in HELD.get(module, ()):
+    if (module, key) in taken or key in STORED_IDS.get(module, ()):
         raise Bad("user_institutional_id", {"duplicate"})
     taken.add((module, key))
 
@@ -369,7 +369,8 @@ def test_the_compiled_check_and_the_slow_one_give_the_same_to_the_letter(kind, p
             slow.check_slowly(row, good, bad)
         compiled = checker_of(kind, header, per_year=per_year)
         assert compiled.check(rows) == (good, bad)
-        assert getattr(compiled, "taken", None) == getattr(slow, "taken", None)
+        for seen in ("row_of_id", "row_of_identity"):
+            assert getattr(compiled, seen, None) == getattr(slow, seen, None)
 
     property_()
 
