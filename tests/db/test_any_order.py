@@ -20,7 +20,7 @@ from tests.support.factors import put_factor, stored_factors
 from tests.support.jobs import Event, Jobs, codes, event_of
 from tests.support.model import Conflict, Model
 from tests.support.model_rows import MEMBER, STUDENT
-from tests.support.model_types import EventSummary, Factor, Module, Row, Upload
+from tests.support.model_types import EventSummary, Factor, ModelJob, Module, Row
 from tests.support.university import BIOLOGY, PHYSICS, Entry, University
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Twins:
     def __init__(self, university: University, jobs: Jobs) -> None:
         self.university = university
         self.jobs = jobs
-        self.uploads: list[Upload] = []
+        self.uploads: list[ModelJob] = []
         self.first: dict[int, Record] = {}
         places = university.modules.items()
         self.model = Model(
@@ -82,16 +82,16 @@ class Twins:
                         on_row_error="skip" if earlier.on_row_error == "reject" else "reject",
                     )
                 )
-            case Submitted(upload, place):
+            case Submitted(upload, named):
                 module = (
                     NO_MODULE
-                    if place is None
-                    else self.university.module(place[0], place[2], year=place[1])
+                    if named is None
+                    else self.university.module(named[0], named[2], year=named[1])
                 )
                 self.uploads.append(replace(upload, module=module) if upload.appends else upload)
                 await self.deliver(self.uploads[-1])
 
-    async def deliver(self, upload: Upload) -> None:
+    async def deliver(self, upload: ModelJob) -> None:
         kind, message = ProviderType(upload.provider_type), self.message(upload)
         try:
             told = self.model.take(upload)
@@ -103,7 +103,7 @@ class Twins:
         assert told_by(event_of(record)) == told
         assert self.first.setdefault(upload.job_id, record) == record == self.jobs.published[-1]
 
-    def message(self, upload: Upload) -> bytes:
+    def message(self, upload: ModelJob) -> bytes:
         optional = {"carbon_report_module_id": upload.module, "based_on": upload.based_on}
         return self.jobs.message(
             ProviderType(upload.provider_type),

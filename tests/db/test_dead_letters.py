@@ -24,7 +24,7 @@ from tests.support.jobs import (
     purchase,
     purchases,
 )
-from tests.support.letters import PostOffice
+from tests.support.letters import LettersWithoutKafka
 from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, University
 from tests.support.until import until
 
@@ -33,10 +33,10 @@ GARBAGE = b"\xff\x00 no JSON"
 
 
 @pytest.fixture
-async def office(jobs: Jobs) -> PostOffice:
-    office = PostOffice(jobs)
-    await office.execute("TRUNCATE dead_letters, dead_letter_actions")
-    return office
+async def dead_letters(jobs: Jobs) -> LettersWithoutKafka:
+    dead_letters = LettersWithoutKafka(jobs)
+    await dead_letters.execute("TRUNCATE dead_letters, dead_letter_actions")
+    return dead_letters
 
 
 def take_file_away(jobs: Jobs, message: bytes) -> bytes:
@@ -51,37 +51,39 @@ def bring_files_back(jobs: Jobs) -> None:
         path.rename(path.with_suffix(".csv"))
 
 
-async def parked_without_file(office: PostOffice, *units: str, **fields: object) -> UUID:
+async def parked_without_file(
+    dead_letters: LettersWithoutKafka, *units: str, **fields: object
+) -> UUID:
     """A letter of a job whose file is gone."""
-    message = office.jobs.message(CSV_PER_YEAR, purchases(*units), **fields)
-    return await office.park(CSV_PER_YEAR, take_file_away(office.jobs, message))
+    message = dead_letters.jobs.message(CSV_PER_YEAR, purchases(*units), **fields)
+    return await dead_letters.park(CSV_PER_YEAR, take_file_away(dead_letters.jobs, message))
 
 
 # replaying
 
 
 async def test_a_letter_is_resolved_by_the_job_that_its_replay_completes(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    bring_files_back(office.jobs)
-    report = await office.replay()
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    bring_files_back(dead_letters.jobs)
+    report = await dead_letters.replay()
     assert (report.letters, report.stopped) == ({"sent": [letter]}, None)
-    assert await office.state(letter) == "sent"
-    assert await office.deliver_waiting() == [None]
-    assert await office.state(letter) == "resolved"
+    assert await dead_letters.state(letter) == "sent"
+    assert await dead_letters.deliver_waiting() == [None]
+    assert await dead_letters.state(letter) == "resolved"
     assert len(await university.scope(PHYSICS, SOURCE)) == 1
 
 
 @pytest.mark.parametrize("value", [None, b"", GARBAGE, b'"\\ud800"', b'{"job_id": 1}'])
 @pytest.mark.parametrize("key", [None, b"", b"\xfe\xff"])
 async def test_a_replay_is_the_original_byte_for_byte(
-    office: PostOffice, value: bytes | None, key: bytes | None
+    dead_letters: LettersWithoutKafka, value: bytes | None, key: bytes | None
 ) -> None:
     headers = (("trace", b"\xfe\xff"), ("trace", b"again"), ("empty", b""), ("dlq-id", b"forged"))
-    letter = await office.park(CSV_PER_YEAR, value, key=key, headers=headers)
-    await office.replay(letter, force=True)
-    (sent,) = office.waiting
+    letter = await dead_letters.park(CSV_PER_YEAR, value, key=key, headers=headers)
+    await dead_letters.replay(letter, force=True)
+    (sent,) = dead_letters.waiting
     assert (sent.topic, sent.key, sent.value) == ("uploads.csv-module-per-year", key, value)
     assert sent.headers == (
         *headers[:3],
@@ -90,28 +92,34 @@ async def test_a_replay_is_the_original_byte_for_byte(
     )
 
 
-async def test_what_would_come_back_is_held_back_unless_it_is_forced(office: PostOffice) -> None:
-    gone = await parked_without_file(office, PHYSICS)
-    garbage = await office.park(CSV_PER_YEAR, GARBAGE)
-    report = await office.replay()
+async def test_what_would_come_back_is_held_back_unless_it_is_forced(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    gone = await parked_without_file(dead_letters, PHYSICS)
+    garbage = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    report = await dead_letters.replay()
     assert report.letters == {"file_gone": [gone], "still_poison": [garbage]}
-    assert (office.waiting, await office.state(gone), await office.state(garbage)) == (
+    assert (
+        dead_letters.waiting,
+        await dead_letters.state(gone),
+        await dead_letters.state(garbage),
+    ) == (
         [],
         "open",
         "open",
     )
-    report = await office.replay(force=True)
+    report = await dead_letters.replay(force=True)
     assert report.letters == {"sent": [gone, garbage]}
 
 
 async def test_a_replay_that_fails_is_a_new_letter_and_the_old_one_has_failed(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    first = await parked_without_file(office, PHYSICS)
-    await office.replay(force=True)
-    (second,) = await office.deliver_waiting()
+    first = await parked_without_file(dead_letters, PHYSICS)
+    await dead_letters.replay(force=True)
+    (second,) = await dead_letters.deliver_waiting()
     assert second not in {None, first}
-    old, new = await office.letter(first), await office.letter(second)
+    old, new = await dead_letters.letter(first), await dead_letters.letter(second)
     assert (old.state, old.state_reason) == ("failed", f"parked again as {second}: file_gone")
     assert (new.state, new.replay_of, new.replay_count, new.job_id) == (
         "open",
@@ -119,124 +127,137 @@ async def test_a_replay_that_fails_is_a_new_letter_and_the_old_one_has_failed(
         1,
         old.job_id,
     )
-    bring_files_back(office.jobs)
-    await office.replay()
-    await office.deliver_waiting()
-    assert (await office.state(first), await office.state(second)) == ("failed", "resolved")
+    bring_files_back(dead_letters.jobs)
+    await dead_letters.replay()
+    await dead_letters.deliver_waiting()
+    assert (await dead_letters.state(first), await dead_letters.state(second)) == (
+        "failed",
+        "resolved",
+    )
 
 
-async def test_a_letter_that_has_come_back_three_times_is_quarantined(office: PostOffice) -> None:
-    letter = await office.park(CSV_PER_YEAR, GARBAGE, headers=(("trace", b"1"),))
+async def test_a_letter_that_has_come_back_three_times_is_quarantined(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await dead_letters.park(CSV_PER_YEAR, GARBAGE, headers=(("trace", b"1"),))
     for replays in (1, 2, 3):
-        await office.replay(letter, force=True)
-        (letter,) = await office.deliver_waiting()
-        assert (await office.letter(letter)).replay_count == replays
-    assert await office.state(letter) == "quarantined"
-    assert (await office.replay()).letters == {}
-    await office.replay(letter, force=True, states=(LetterState.QUARANTINED,))
-    assert len(office.waiting) == 1
-    assert len(office.waiting[0].headers) == 3, "replays do not let the headers grow"
+        await dead_letters.replay(letter, force=True)
+        (letter,) = await dead_letters.deliver_waiting()
+        assert (await dead_letters.letter(letter)).replay_count == replays
+    assert await dead_letters.state(letter) == "quarantined"
+    assert (await dead_letters.replay()).letters == {}
+    await dead_letters.replay(letter, force=True, states=(LetterState.QUARANTINED,))
+    assert len(dead_letters.waiting) == 1
+    assert len(dead_letters.waiting[0].headers) == 3, "replays do not let the headers grow"
 
 
 async def test_replaying_an_old_letter_after_a_newer_success_changes_nothing(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS, BIOLOGY)
-    await office.jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "newer")])
-    bring_files_back(office.jobs)
+    letter = await parked_without_file(dead_letters, PHYSICS, BIOLOGY)
+    await dead_letters.jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "newer")])
+    bring_files_back(dead_letters.jobs)
     before = await university.entries()
-    assert await office.verdict(letter) == "would_apply"
-    assert "1 of 3 modules" in (await office.judged(letter)).finding.detail
-    await office.replay()
-    assert await office.deliver_waiting() == [None]
+    assert await dead_letters.verdict(letter) == "would_apply"
+    assert "1 of 3 modules" in (await dead_letters.judged(letter)).finding.detail
+    await dead_letters.replay()
+    assert await dead_letters.deliver_waiting() == [None]
     assert await university.entries() == before
-    settled = await office.letter(letter)
+    settled = await dead_letters.letter(letter)
     assert (settled.state, settled.state_reason) == ("resolved", "job 1: superseded")
 
 
 async def test_a_letter_of_a_job_that_has_ended_is_resolved_when_its_message_is_answered_again(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    message = office.jobs.message(CSV_PER_YEAR, purchases(PHYSICS))
-    letter = await office.park(CSV_PER_YEAR, take_file_away(office.jobs, message))
-    bring_files_back(office.jobs)
-    await office.jobs.deliver(CSV_PER_YEAR, message)
-    await office.execute("UPDATE dead_letters SET state = 'open'")
+    message = dead_letters.jobs.message(CSV_PER_YEAR, purchases(PHYSICS))
+    letter = await dead_letters.park(CSV_PER_YEAR, take_file_away(dead_letters.jobs, message))
+    bring_files_back(dead_letters.jobs)
+    await dead_letters.jobs.deliver(CSV_PER_YEAR, message)
+    await dead_letters.execute("UPDATE dead_letters SET state = 'open'")
     before = await university.entries()
-    assert await office.verdict(letter) == "duplicate"
-    await office.replay()
-    await office.deliver_waiting()
-    assert await office.state(letter) == "resolved"
+    assert await dead_letters.verdict(letter) == "duplicate"
+    await dead_letters.replay()
+    await dead_letters.deliver_waiting()
+    assert await dead_letters.state(letter) == "resolved"
     assert await university.entries() == before
 
 
 async def test_a_letter_that_a_newer_version_can_read_is_resolved_by_its_job(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    bring_files_back(office.jobs)
-    await office.execute(
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    bring_files_back(dead_letters.jobs)
+    await dead_letters.execute(
         "UPDATE dead_letters SET code = 'unknown_type', job_id = NULL, year = NULL"
     )
-    await office.replay()
-    await office.deliver_waiting()
-    resolved = await office.letter(letter)
+    await dead_letters.replay()
+    await dead_letters.deliver_waiting()
+    resolved = await dead_letters.letter(letter)
     assert (resolved.state, resolved.job_id, resolved.year) == ("resolved", 1, 2025)
 
 
 async def test_a_job_that_ends_before_its_letter_is_marked_as_sent_has_the_last_word(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    bring_files_back(office.jobs)
-    publish = office.publish
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    bring_files_back(dead_letters.jobs)
+    publish = dead_letters.publish
 
     async def and_deliver(record: Record) -> Position:
         position = await publish(record)
-        await office.deliver_waiting()
+        await dead_letters.deliver_waiting()
         return position
 
-    office.publish = and_deliver  # type: ignore[method-assign]
-    assert (await office.replay()).letters == {"sent": [letter]}
-    assert await office.state(letter) == "resolved"
+    dead_letters.publish = and_deliver  # type: ignore[method-assign] # a stand-in
+    assert (await dead_letters.replay()).letters == {"sent": [letter]}
+    assert await dead_letters.state(letter) == "resolved"
 
 
 # several operators
 
 
-async def test_of_two_operators_at_once_one_sends_each_letter(office: PostOffice) -> None:
-    letters = [await office.park(CSV_PER_YEAR, GARBAGE) for _ in range(30)]
-    reports = await asyncio.gather(*(office.replay(by=name, force=True) for name in ("ann", "bob")))
-    sent = [dict(record.headers)["dlq-replay-of"].decode() for record in office.waiting]
+async def test_of_two_operators_at_once_one_sends_each_letter(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letters = [await dead_letters.park(CSV_PER_YEAR, GARBAGE) for _ in range(30)]
+    reports = await asyncio.gather(
+        *(dead_letters.replay(by=name, force=True) for name in ("ann", "bob"))
+    )
+    sent = [dict(record.headers)["dlq-replay-of"].decode() for record in dead_letters.waiting]
     assert sorted(sent) == sorted(map(str, letters))
     assert sorted(reports[0].letters["sent"] + reports[1].letters["sent"]) == sorted(letters)
     assert all(report.stopped is None for report in reports)
 
 
-async def test_a_letter_that_was_sent_meanwhile_is_not_sent_once_more(office: PostOffice) -> None:
-    letter_id = await office.park(CSV_PER_YEAR, GARBAGE)
-    seen = await office.letter(letter_id)
-    await office.replay(force=True)
-    assert not await office.sender().send(seen, office.waiting[0], job=None)
-    sent = await office.letter(letter_id)
-    await office.replay(letter_id, force=True, states=(LetterState.SENT,))
-    assert not await office.sender().send(sent, office.waiting[0], job=None)
-    assert len(office.waiting) == 2
+async def test_a_letter_that_was_sent_meanwhile_is_not_sent_once_more(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter_id = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    seen = await dead_letters.letter(letter_id)
+    await dead_letters.replay(force=True)
+    assert not await dead_letters.sender().send(seen, dead_letters.waiting[0], job=None)
+    sent = await dead_letters.letter(letter_id)
+    await dead_letters.replay(letter_id, force=True, states=(LetterState.SENT,))
+    assert not await dead_letters.sender().send(sent, dead_letters.waiting[0], job=None)
+    assert len(dead_letters.waiting) == 2
 
 
-async def test_a_claim_is_taken_back_once_its_operator_must_be_dead(office: PostOffice) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    await _die_after_claim(office, letter)
-    assert await end_abandoned_claims(office.engine, actor="bob") == {}
-    await _let_pass(office, timedelta(minutes=6))
-    assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "open"}
-    opened = await office.letter(letter)
+async def test_a_claim_is_taken_back_once_its_operator_must_be_dead(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    await _die_after_claim(dead_letters, letter)
+    assert await end_abandoned_claims(dead_letters.engine, actor="bob") == {}
+    await _let_pass(dead_letters, timedelta(minutes=6))
+    assert await end_abandoned_claims(dead_letters.engine, actor="bob") == {letter: "open"}
+    opened = await dead_letters.letter(letter)
     assert (opened.state, opened.state_by, opened.state_reason) == (
         "open",
         "bob",
         "claim abandoned by ann",
     )
-    async with office.engine.connect() as conn:
+    async with dead_letters.engine.connect() as conn:
         (action,) = await audit.actions_on_letter(conn, letter)
     assert (action.actor, action.action, action.outcome) == (
         "bob",
@@ -246,70 +267,76 @@ async def test_a_claim_is_taken_back_once_its_operator_must_be_dead(office: Post
 
 
 async def test_a_claim_of_a_quarantined_letter_is_taken_back_into_quarantine(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    letter = await office.park(CSV_PER_YEAR, GARBAGE)
-    await office.execute("UPDATE dead_letters SET replay_count = 3, state = 'quarantined'")
-    await _die_after_claim(office, letter)
-    await _let_pass(office, timedelta(minutes=6))
-    assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "quarantined"}
+    letter = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    await dead_letters.execute("UPDATE dead_letters SET replay_count = 3, state = 'quarantined'")
+    await _die_after_claim(dead_letters, letter)
+    await _let_pass(dead_letters, timedelta(minutes=6))
+    assert await end_abandoned_claims(dead_letters.engine, actor="bob") == {letter: "quarantined"}
 
 
-async def test_an_abandoned_claim_whose_job_has_begun_counts_as_sent(office: PostOffice) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    await _die_after_claim(office, letter)
-    await _let_pass(office, timedelta(minutes=6))
-    await office.execute("UPDATE upload_jobs SET started_at = now()")
-    assert await end_abandoned_claims(office.engine, actor="bob") == {letter: "sent"}
+async def test_an_abandoned_claim_whose_job_has_begun_counts_as_sent(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    await _die_after_claim(dead_letters, letter)
+    await _let_pass(dead_letters, timedelta(minutes=6))
+    await dead_letters.execute("UPDATE upload_jobs SET started_at = now()")
+    assert await end_abandoned_claims(dead_letters.engine, actor="bob") == {letter: "sent"}
 
 
 async def test_a_letter_that_was_sent_after_all_has_failed_even_if_its_claim_was_taken_back(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    letter = await office.park(CSV_PER_YEAR, GARBAGE)
-    await office.replay(force=True)
-    await office.execute("UPDATE dead_letters SET state = 'open'")
-    (successor,) = await office.deliver_waiting()
-    assert await office.state(letter) == "failed"
-    assert (await office.letter(successor)).replay_of == letter
+    letter = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    await dead_letters.replay(force=True)
+    await dead_letters.execute("UPDATE dead_letters SET state = 'open'")
+    (successor,) = await dead_letters.deliver_waiting()
+    assert await dead_letters.state(letter) == "failed"
+    assert (await dead_letters.letter(successor)).replay_of == letter
 
 
-async def test_a_letter_whose_ack_never_came_stays_claimed(office: PostOffice) -> None:
-    letter = await office.park(CSV_PER_YEAR, GARBAGE)
+async def test_a_letter_whose_ack_never_came_stays_claimed(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
 
     async def away(record: Record) -> Position:
         raise BrokerAway(record.topic)
 
-    office.publish = away  # type: ignore[method-assign]
-    report = await office.replay(force=True)
+    dead_letters.publish = away  # type: ignore[method-assign] # a stand-in
+    report = await dead_letters.replay(force=True)
     assert report.letters == {"in_doubt": [letter]}
     assert "Kafka does not answer" in (report.stopped or "")
-    assert await office.state(letter) == "claimed"
+    assert await dead_letters.state(letter) == "claimed"
 
 
-async def _die_after_claim(office: PostOffice, letter: UUID) -> None:
+async def _die_after_claim(dead_letters: LettersWithoutKafka, letter: UUID) -> None:
     class Killed(BaseException):
         pass
 
     async def die(_: Record) -> Position:
         raise Killed
 
-    sender, publish = office.sender("ann"), office.publish
-    office.publish = die  # type: ignore[method-assign]
-    sender = office.sender("ann")
+    sender, publish = dead_letters.sender("ann"), dead_letters.publish
+    dead_letters.publish = die  # type: ignore[method-assign] # a stand-in
+    sender = dead_letters.sender("ann")
     with pytest.raises(Killed):
         await sender.send(
-            await office.letter(letter), Record(office.topics.all_jobs[0], None, None), job=None
+            await dead_letters.letter(letter),
+            Record(dead_letters.topics.all_jobs[0], None, None),
+            job=None,
         )
-    office.publish = publish  # type: ignore[method-assign]
-    assert await office.state(letter) == "claimed"
+    dead_letters.publish = publish  # type: ignore[method-assign] # a stand-in
+    assert await dead_letters.state(letter) == "claimed"
 
 
-async def _let_pass(office: PostOffice, time: timedelta) -> None:
-    await office.execute(
+async def _let_pass(dead_letters: LettersWithoutKafka, time: timedelta) -> None:
+    await dead_letters.execute(
         "UPDATE dead_letters SET state_at = state_at - CAST(:time AS interval)", time=time
     )
-    await office.execute(
+    await dead_letters.execute(
         "UPDATE upload_jobs SET started_at = started_at - CAST(:time AS interval)", time=2 * time
     )
 
@@ -317,189 +344,217 @@ async def _let_pass(office: PostOffice, time: timedelta) -> None:
 # canaries
 
 
-async def test_a_canary_that_comes_back_stops_the_rest(office: PostOffice) -> None:
-    letters = [await office.park(CSV_PER_YEAR, GARBAGE) for _ in range(4)]
-    replaying = asyncio.create_task(office.replay(force=True, pace=Pace(waves=(1, 2))))
-    await until(lambda: office.waiting, within=10, what="the first letter is sent")
-    (successor,) = await office.deliver_waiting()
+async def test_a_canary_that_comes_back_stops_the_rest(dead_letters: LettersWithoutKafka) -> None:
+    letters = [await dead_letters.park(CSV_PER_YEAR, GARBAGE) for _ in range(4)]
+    replaying = asyncio.create_task(dead_letters.replay(force=True, pace=Pace(waves=(1, 2))))
+    await until(lambda: dead_letters.waiting, within=10, what="the first letter is sent")
+    (successor,) = await dead_letters.deliver_waiting()
     report = await replaying
     assert report.letters == {"sent": letters[:1]}
     assert str(letters[0]) in (report.stopped or "")
-    assert [await office.state(letter) for letter in letters] == ["failed", "open", "open", "open"]
-    assert await office.state(successor) == "open"
+    assert [await dead_letters.state(letter) for letter in letters] == [
+        "failed",
+        "open",
+        "open",
+        "open",
+    ]
+    assert await dead_letters.state(successor) == "open"
 
 
-async def test_a_canary_waits_for_each_wave_to_end(office: PostOffice) -> None:
+async def test_a_canary_waits_for_each_wave_to_end(dead_letters: LettersWithoutKafka) -> None:
     for _ in range(6):
-        await parked_without_file(office, PHYSICS)
-    bring_files_back(office.jobs)
-    replaying = asyncio.create_task(office.replay(pace=Pace(waves=(1, 2))))
+        await parked_without_file(dead_letters, PHYSICS)
+    bring_files_back(dead_letters.jobs)
+    replaying = asyncio.create_task(dead_letters.replay(pace=Pace(waves=(1, 2))))
     waves = []
     while not replaying.done():
         await asyncio.sleep(0.02)
-        if office.waiting:
+        if dead_letters.waiting:
             await asyncio.sleep(0.1)
-            waves.append(len(office.waiting))
-            await office.deliver_waiting()
+            waves.append(len(dead_letters.waiting))
+            await dead_letters.deliver_waiting()
     assert waves == [1, 2, 3]
     assert (await replaying).count("sent") == 6
 
 
-async def test_a_canary_that_nobody_works_on_stops_the_rest(office: PostOffice) -> None:
+async def test_a_canary_that_nobody_works_on_stops_the_rest(
+    dead_letters: LettersWithoutKafka,
+) -> None:
     for _ in range(2):
-        await office.park(CSV_PER_YEAR, GARBAGE)
-    report = await office.replay(force=True, pace=Pace(waves=(1,), patience=0.2))
-    assert (report.count("sent"), len(office.waiting)) == (1, 1)
+        await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    report = await dead_letters.replay(force=True, pace=Pace(waves=(1,), patience=0.2))
+    assert (report.count("sent"), len(dead_letters.waiting)) == (1, 1)
     assert "have not ended in time" in (report.stopped or "")
 
 
-async def test_a_rate_is_kept(office: PostOffice) -> None:
+async def test_a_rate_is_kept(dead_letters: LettersWithoutKafka) -> None:
     for _ in range(3):
-        await office.park(CSV_PER_YEAR, GARBAGE)
+        await dead_letters.park(CSV_PER_YEAR, GARBAGE)
     started = asyncio.get_running_loop().time()
-    await office.replay(force=True, pace=Pace(rate=10))
+    await dead_letters.replay(force=True, pace=Pace(rate=10))
     assert asyncio.get_running_loop().time() - started >= 0.2
 
 
 # verdicts
 
 
-async def test_verdicts_say_what_would_happen(office: PostOffice, university: University) -> None:
-    jobs = office.jobs
-    gone = await parked_without_file(office, PHYSICS)
-    tombstone = await office.park(CSV_PER_YEAR, None)
-    elsewhere = await office.park(
+async def test_verdicts_say_what_would_happen(
+    dead_letters: LettersWithoutKafka, university: University
+) -> None:
+    jobs = dead_letters.jobs
+    gone = await parked_without_file(dead_letters, PHYSICS)
+    tombstone = await dead_letters.park(CSV_PER_YEAR, None)
+    elsewhere = await dead_letters.park(
         CSV_PER_YEAR,
         jobs.message(
             CSV_PER_YEAR, file={"url": "file:///etc/passwd", "size": 1, "sha256": "0" * 64}
         ),
     )
-    expired = await office.park(
+    expired = await dead_letters.park(
         CSV_PER_YEAR,
         jobs.message(
             CSV_PER_YEAR, file=jobs.file("x", "expired.csv", expires_at="2020-01-01T00:00:00Z")
         ),
     )
-    cut = await office.park(
+    cut = await dead_letters.park(
         CSV_PER_YEAR, jobs.message(CSV_PER_YEAR, file=jobs.file("xyz", "cut.csv", size=2))
     )
     await jobs.run(CSV_PER_YEAR, purchases(PHYSICS), job_id=77)
     other = jobs.message(CSV_PER_YEAR, purchases(LIBRARY), job_id=77)
-    conflict = await office.park(CSV_PER_YEAR, other)
+    conflict = await dead_letters.park(CSV_PER_YEAR, other)
     before = await university.entries()
-    assert await office.verdict(gone) == "file_gone"
-    assert await office.verdict(tombstone) == "still_poison"
-    assert await office.verdict(elsewhere) == "still_poison"
-    assert await office.verdict(expired) == "file_expired"
-    assert (await office.judged(cut)).finding.detail == "the file has 3 bytes, the message says 2"
-    assert await office.verdict(conflict) == "conflict"
+    assert await dead_letters.verdict(gone) == "file_gone"
+    assert await dead_letters.verdict(tombstone) == "still_poison"
+    assert await dead_letters.verdict(elsewhere) == "still_poison"
+    assert await dead_letters.verdict(expired) == "file_expired"
+    assert (
+        await dead_letters.judged(cut)
+    ).finding.detail == "the file has 3 bytes, the message says 2"
+    assert await dead_letters.verdict(conflict) == "conflict"
     bring_files_back(jobs)
-    assert await office.verdict(gone) == "would_apply"
+    assert await dead_letters.verdict(gone) == "would_apply"
     assert await university.entries() == before
-    assert [letter.state for letter in await office.letters()] == ["open"] * 6
+    assert [letter.state for letter in await dead_letters.letters()] == ["open"] * 6
 
 
-async def test_a_store_that_does_not_answer_leaves_a_letter_unjudged(office: PostOffice) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    office.jobs.root.rename(office.jobs.root.with_name("unmounted"))
-    assert await office.verdict(letter) == "not_judged"
-    assert (await office.replay()).letters == {"not_judged": [letter]}
+async def test_a_store_that_does_not_answer_leaves_a_letter_unjudged(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    dead_letters.jobs.root.rename(dead_letters.jobs.root.with_name("unmounted"))
+    assert await dead_letters.verdict(letter) == "not_judged"
+    assert (await dead_letters.replay()).letters == {"not_judged": [letter]}
 
 
 @pytest.mark.parametrize("superseding", [(PHYSICS, BIOLOGY, LIBRARY), (PHYSICS,)])
 async def test_a_job_over_the_year_is_superseded_by_one_newer_head(
-    office: PostOffice, superseding: tuple[str, ...]
+    dead_letters: LettersWithoutKafka, superseding: tuple[str, ...]
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS, BIOLOGY, replace_scope="year")
-    await office.jobs.run(CSV_PER_YEAR, purchases(*superseding), job_id=12)
-    bring_files_back(office.jobs)
-    await office.execute("UPDATE dead_letters SET state = 'open'")
-    judgement = await office.judged(letter)
+    letter = await parked_without_file(dead_letters, PHYSICS, BIOLOGY, replace_scope="year")
+    await dead_letters.jobs.run(CSV_PER_YEAR, purchases(*superseding), job_id=12)
+    bring_files_back(dead_letters.jobs)
+    await dead_letters.execute("UPDATE dead_letters SET state = 'open'")
+    judgement = await dead_letters.judged(letter)
     assert judgement.finding.verdict == "superseded"
     assert "by job 12" in judgement.finding.detail
 
 
-async def test_an_older_head_supersedes_nobody(office: PostOffice) -> None:
-    await office.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=5)
-    letter = await parked_without_file(office, PHYSICS, replace_scope="year", job_id=6)
-    bring_files_back(office.jobs)
-    assert (await office.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
+async def test_an_older_head_supersedes_nobody(dead_letters: LettersWithoutKafka) -> None:
+    await dead_letters.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=5)
+    letter = await parked_without_file(dead_letters, PHYSICS, replace_scope="year", job_id=6)
+    bring_files_back(dead_letters.jobs)
+    assert (await dead_letters.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
 
 
 async def test_a_job_is_superseded_for_certain_where_every_module_has_a_newer_head(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS)
-    await office.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=12)
-    bring_files_back(office.jobs)
-    assert await office.verdict(letter) == "superseded"
+    letter = await parked_without_file(dead_letters, PHYSICS)
+    await dead_letters.jobs.run(CSV_PER_YEAR, purchases(PHYSICS, BIOLOGY, LIBRARY), job_id=12)
+    bring_files_back(dead_letters.jobs)
+    assert await dead_letters.verdict(letter) == "superseded"
 
 
 async def test_a_job_over_known_modules_is_superseded_by_one_newer_head_among_them(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked_without_file(office, PHYSICS, LIBRARY)
-    bring_files_back(office.jobs)
+    letter = await parked_without_file(dead_letters, PHYSICS, LIBRARY)
+    bring_files_back(dead_letters.jobs)
     modules = [university.module(PHYSICS), university.module(LIBRARY)]
-    await office.execute("UPDATE dead_letters SET modules = :modules", modules=modules)
-    await office.jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=12)
-    assert (await office.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
-    await office.jobs.run(CSV_PER_YEAR, purchases(LIBRARY), job_id=13)
-    assert await office.verdict(letter) == "superseded"
+    await dead_letters.execute("UPDATE dead_letters SET modules = :modules", modules=modules)
+    await dead_letters.jobs.run(CSV_PER_YEAR, purchases(BIOLOGY), job_id=12)
+    assert (await dead_letters.judged(letter)).finding == Finding(Verdict.WOULD_APPLY)
+    await dead_letters.jobs.run(CSV_PER_YEAR, purchases(LIBRARY), job_id=13)
+    assert await dead_letters.verdict(letter) == "superseded"
 
 
-async def test_factors_are_superseded_by_newer_ones(office: PostOffice) -> None:
+async def test_factors_are_superseded_by_newer_ones(dead_letters: LettersWithoutKafka) -> None:
     rows = [{"country_code": "CH", "ef_kg_co2eq_per_km": "0.007"}]
-    message = office.jobs.message(FACTORS, rows, data_entry_type="train")
-    letter = await office.park(FACTORS, take_file_away(office.jobs, message))
-    bring_files_back(office.jobs)
-    assert await office.verdict(letter) == "would_apply"
-    await office.jobs.run(FACTORS, rows, data_entry_type="train", job_id=12)
-    await office.execute("UPDATE dead_letters SET state = 'open'")
-    assert await office.verdict(letter) == "superseded"
+    message = dead_letters.jobs.message(FACTORS, rows, data_entry_type="train")
+    letter = await dead_letters.park(FACTORS, take_file_away(dead_letters.jobs, message))
+    bring_files_back(dead_letters.jobs)
+    assert await dead_letters.verdict(letter) == "would_apply"
+    await dead_letters.jobs.run(FACTORS, rows, data_entry_type="train", job_id=12)
+    await dead_letters.execute("UPDATE dead_letters SET state = 'open'")
+    assert await dead_letters.verdict(letter) == "superseded"
 
 
-async def test_an_append_is_never_superseded(office: PostOffice, university: University) -> None:
+async def test_an_append_is_never_superseded(
+    dead_letters: LettersWithoutKafka, university: University
+) -> None:
     module = university.module(PHYSICS)
-    gone = {"url": (office.jobs.root / "lab.csv").as_uri(), "size": 3, "sha256": "0" * 64}
-    letter = await office.park(
-        API_UNIT, office.jobs.message(API_UNIT, carbon_report_module_id=module, file=gone)
+    gone = {"url": (dead_letters.jobs.root / "lab.csv").as_uri(), "size": 3, "sha256": "0" * 64}
+    letter = await dead_letters.park(
+        API_UNIT, dead_letters.jobs.message(API_UNIT, carbon_report_module_id=module, file=gone)
     )
-    await office.jobs.run(API_UNIT, purchases(None), carbon_report_module_id=module, job_id=12)
-    (office.jobs.root / "lab.csv").write_text("abc")
-    assert await office.verdict(letter) == "would_apply"
+    await dead_letters.jobs.run(
+        API_UNIT, purchases(None), carbon_report_module_id=module, job_id=12
+    )
+    (dead_letters.jobs.root / "lab.csv").write_text("abc")
+    assert await dead_letters.verdict(letter) == "would_apply"
 
 
-async def test_a_letter_is_never_sent_to_a_topic_that_is_not_for_jobs(office: PostOffice) -> None:
-    for topic in ("somebody.elses", office.topics.completed, office.topics.dead_letter, ""):
-        letter = await office.park(CSV_PER_YEAR, GARBAGE)
-        await office.execute(
+async def test_a_letter_is_never_sent_to_a_topic_that_is_not_for_jobs(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    for topic in (
+        "somebody.elses",
+        dead_letters.topics.completed,
+        dead_letters.topics.dead_letter,
+        "",
+    ):
+        letter = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+        await dead_letters.execute(
             "UPDATE dead_letters SET original_topic = :topic WHERE id = :id", topic=topic, id=letter
         )
-        assert (await office.replay(letter, force=True)).letters == {"foreign_topic": [letter]}
-        assert await office.state(letter) == "open"
-    assert office.waiting == []
+        assert (await dead_letters.replay(letter, force=True)).letters == {
+            "foreign_topic": [letter]
+        }
+        assert await dead_letters.state(letter) == "open"
+    assert dead_letters.waiting == []
 
 
 async def test_even_a_verdict_that_overlooked_it_sends_nothing_to_a_foreign_topic(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    letter = await office.letter(await office.park(CSV_PER_YEAR, GARBAGE))
+    letter = await dead_letters.letter(await dead_letters.park(CSV_PER_YEAR, GARBAGE))
     with pytest.raises(ForeignTopic, match=r"somebody\.elses"):
-        await office.sender().send(letter, Record("somebody.elses", None, GARBAGE), job=None)
-    assert (office.waiting, await office.state(letter.id)) == ([], "open")
+        await dead_letters.sender().send(letter, Record("somebody.elses", None, GARBAGE), job=None)
+    assert (dead_letters.waiting, await dead_letters.state(letter.id)) == ([], "open")
 
 
-async def test_a_letter_whose_record_is_gone_or_anothers_is_never_sent(office: PostOffice) -> None:
+async def test_a_letter_whose_record_is_gone_or_anothers_is_never_sent(
+    dead_letters: LettersWithoutKafka,
+) -> None:
     first, second = (
-        await office.park(CSV_PER_YEAR, GARBAGE),
-        await office.park(CSV_PER_YEAR, GARBAGE),
+        await dead_letters.park(CSV_PER_YEAR, GARBAGE),
+        await dead_letters.park(CSV_PER_YEAR, GARBAGE),
     )
-    await office.execute("UPDATE dead_letters SET dlq_offset = 0 WHERE id = :id", id=second)
-    await office.execute("UPDATE dead_letters SET dlq_offset = 99 WHERE id = :id", id=first)
-    assert (await office.replay(force=True)).letters == {"record_gone": [first, second]}
-    await office.execute("UPDATE dead_letters SET dlq_offset = NULL, dlq_partition = NULL")
-    assert (await office.replay(force=True)).letters == {"record_gone": [first, second]}
+    await dead_letters.execute("UPDATE dead_letters SET dlq_offset = 0 WHERE id = :id", id=second)
+    await dead_letters.execute("UPDATE dead_letters SET dlq_offset = 99 WHERE id = :id", id=first)
+    assert (await dead_letters.replay(force=True)).letters == {"record_gone": [first, second]}
+    await dead_letters.execute("UPDATE dead_letters SET dlq_offset = NULL, dlq_partition = NULL")
+    assert (await dead_letters.replay(force=True)).letters == {"record_gone": [first, second]}
 
 
 # parking
@@ -518,26 +573,30 @@ async def test_a_letter_whose_record_is_gone_or_anothers_is_never_sent(office: P
     ],
 )
 async def test_headers_that_pretend_a_replay_keep_nothing_from_being_parked(
-    office: PostOffice, headers: tuple[tuple[str, bytes], ...]
+    dead_letters: LettersWithoutKafka, headers: tuple[tuple[str, bytes], ...]
 ) -> None:
-    letter = await office.letter(await office.park(CSV_PER_YEAR, GARBAGE, headers=headers))
+    letter = await dead_letters.letter(
+        await dead_letters.park(CSV_PER_YEAR, GARBAGE, headers=headers)
+    )
     assert (letter.state, letter.replay_count, letter.replay_of) == ("open", 0, None)
 
 
 async def test_a_message_that_no_text_column_can_hold_is_parked_all_the_same(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    value = office.jobs.message(
+    value = dead_letters.jobs.message(
         CSV_PER_YEAR, data_entry_type="a\0b", file={"url": "x", "size": 1, "sha256": "0" * 64}
     )
-    letter = await office.letter(await office.park(CSV_PER_YEAR, value))
+    letter = await dead_letters.letter(await dead_letters.park(CSV_PER_YEAR, value))
     assert (letter.code, "a\N{REPLACEMENT CHARACTER}b" in letter.message) == ("unknown_type", True)
 
 
-async def test_a_letter_has_failed_by_a_replay_on_its_own_topic_alone(office: PostOffice) -> None:
-    letter = await office.park(CSV_PER_YEAR, GARBAGE)
-    elsewhere = await office.park(API_PER_YEAR, GARBAGE, headers=Replay(letter, 1).headers())
-    assert (await office.state(letter), (await office.letter(elsewhere)).replay_of) == (
+async def test_a_letter_has_failed_by_a_replay_on_its_own_topic_alone(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    elsewhere = await dead_letters.park(API_PER_YEAR, GARBAGE, headers=Replay(letter, 1).headers())
+    assert (await dead_letters.state(letter), (await dead_letters.letter(elsewhere)).replay_of) == (
         "open",
         None,
     )

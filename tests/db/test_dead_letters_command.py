@@ -6,17 +6,17 @@ from service.dead_letters.guard import NAME
 from tests.support.command import Ran
 from tests.support.command import uploads as run
 from tests.support.jobs import CSV_PER_YEAR, CSV_UNIT, FACTORS, Jobs
-from tests.support.letters import PostOffice
+from tests.support.letters import LettersWithoutKafka
 from tests.support.university import PHYSICS, University
 
 GARBAGE = b"\xff no JSON"
 
 
 @pytest.fixture
-async def office(jobs: Jobs, shared_database: str) -> PostOffice:
-    office = PostOffice(jobs)
-    await office.execute("TRUNCATE dead_letters, dead_letter_actions, service_state")
-    return office
+async def dead_letters(jobs: Jobs, shared_database: str) -> LettersWithoutKafka:
+    dead_letters = LettersWithoutKafka(jobs)
+    await dead_letters.execute("TRUNCATE dead_letters, dead_letter_actions, service_state")
+    return dead_letters
 
 
 async def uploads(database: str, *arguments: str) -> Ran:
@@ -31,16 +31,22 @@ async def uploads(database: str, *arguments: str) -> Ran:
     )
 
 
-async def test_without_letters_the_list_says_so(office: PostOffice, shared_database: str) -> None:
+async def test_without_letters_the_list_says_so(
+    dead_letters: LettersWithoutKafka, shared_database: str
+) -> None:
     ran = await uploads(shared_database, "list")
     assert (ran.exit_code, ran.out) == (0, "There is no such dead letter.\n")
 
 
-async def test_the_list_has_a_line_for_each_code(office: PostOffice, shared_database: str) -> None:
+async def test_the_list_has_a_line_for_each_code(
+    dead_letters: LettersWithoutKafka, shared_database: str
+) -> None:
     for value in (GARBAGE, GARBAGE, None):
-        await office.park(CSV_PER_YEAR, value)
-    await office.execute("UPDATE dead_letters SET state = 'sent' WHERE original_offset = 1")
-    await office.execute("UPDATE dead_letters SET state = 'discarded' WHERE code = 'tombstone'")
+        await dead_letters.park(CSV_PER_YEAR, value)
+    await dead_letters.execute("UPDATE dead_letters SET state = 'sent' WHERE original_offset = 1")
+    await dead_letters.execute(
+        "UPDATE dead_letters SET state = 'discarded' WHERE code = 'tombstone'"
+    )
     ran = await uploads(shared_database, "list")
     assert [line.split()[:2] for line in ran.out.splitlines()] == [
         ["code", "letters"],
@@ -55,15 +61,15 @@ async def test_the_list_has_a_line_for_each_code(office: PostOffice, shared_data
 
 
 async def test_the_list_of_all_has_a_line_for_each_letter(
-    office: PostOffice, shared_database: str, university: University
+    dead_letters: LettersWithoutKafka, shared_database: str, university: University
 ) -> None:
     module = university.module(PHYSICS)
-    gone = {"url": (office.jobs.root / "gone.csv").as_uri(), "size": 1, "sha256": "0" * 64}
-    await office.park(CSV_PER_YEAR, GARBAGE)
-    letter = await office.park(
-        CSV_UNIT, office.jobs.message(CSV_UNIT, file=gone, carbon_report_module_id=module)
+    gone = {"url": (dead_letters.jobs.root / "gone.csv").as_uri(), "size": 1, "sha256": "0" * 64}
+    await dead_letters.park(CSV_PER_YEAR, GARBAGE)
+    letter = await dead_letters.park(
+        CSV_UNIT, dead_letters.jobs.message(CSV_UNIT, file=gone, carbon_report_module_id=module)
     )
-    factors = await office.park(FACTORS, office.jobs.message(FACTORS, file=gone))
+    factors = await dead_letters.park(FACTORS, dead_letters.jobs.message(FACTORS, file=gone))
     table = (await uploads(shared_database, "list", "--all")).out
     assert [line.split()[0] for line in table.splitlines()[2:]] == [
         str(letter)[:8],
@@ -78,9 +84,9 @@ async def test_the_list_of_all_has_a_line_for_each_letter(
 
 
 async def test_the_list_says_that_the_guard_has_stopped(
-    office: PostOffice, shared_database: str
+    dead_letters: LettersWithoutKafka, shared_database: str
 ) -> None:
-    await office.execute(
+    await dead_letters.execute(
         'INSERT INTO service_state (name, value) VALUES (:name, \'{"why": "Too many."}\')',
         name=NAME,
     )
@@ -89,18 +95,18 @@ async def test_the_list_says_that_the_guard_has_stopped(
     resumed = await uploads(shared_database, "resume", "--by=ann", "--reason=mended")
     assert (resumed.exit_code, resumed.out) == (0, "Parking goes on. It had stopped: Too many.\n")
     assert (await uploads(shared_database, "list", "--json")).json["guard"] is None
-    actor, action, reason = await office.row(
+    actor, action, reason = await dead_letters.row(
         "SELECT actor, action, reason FROM dead_letter_actions"
     )
     assert (actor, action, reason) == ("ann", "resume", "mended")
 
 
 async def test_discarding_needs_a_filter_a_reason_and_execute(
-    office: PostOffice, shared_database: str
+    dead_letters: LettersWithoutKafka, shared_database: str
 ) -> None:
     garbage, tombstone = (
-        await office.park(CSV_PER_YEAR, GARBAGE),
-        await office.park(CSV_PER_YEAR, None),
+        await dead_letters.park(CSV_PER_YEAR, GARBAGE),
+        await dead_letters.park(CSV_PER_YEAR, None),
     )
     assert (
         await uploads(shared_database, "discard", "--code=tombstone", "--execute")
@@ -108,20 +114,23 @@ async def test_discarding_needs_a_filter_a_reason_and_execute(
     assert (await uploads(shared_database, "discard", "--reason=x", "--execute")).exit_code == 2
     dry = await uploads(shared_database, "discard", "--reason=x", "--code=tombstone")
     assert "1 letter. Nothing was discarded" in dry.out
-    assert await office.state(tombstone) == "open"
+    assert await dead_letters.state(tombstone) == "open"
     done = await uploads(
         shared_database, "discard", "--reason=a test", "--code=tombstone", "--execute", "--json"
     )
     assert (done.exit_code, done.json["executed"], done.json["ids"]) == (0, True, [str(tombstone)])
-    assert (await office.state(garbage), await office.state(tombstone)) == ("open", "discarded")
-    action, reason, asked = await office.row(
+    assert (await dead_letters.state(garbage), await dead_letters.state(tombstone)) == (
+        "open",
+        "discarded",
+    )
+    action, reason, asked = await dead_letters.row(
         "SELECT action, reason, filter FROM dead_letter_actions"
     )
     assert (action, reason, asked) == ("discard", "a test", {"codes": ["tombstone"]})
     assert (
         await uploads(shared_database, "discard", "--all", "--reason=x", "--execute")
     ).exit_code == 0
-    assert await office.state(garbage) == "discarded"
+    assert await dead_letters.state(garbage) == "discarded"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +153,7 @@ async def test_discarding_needs_a_filter_a_reason_and_execute(
     ],
 )
 async def test_what_is_asked_wrongly_is_explained(
-    office: PostOffice, shared_database: str, options: list[str], message: str
+    dead_letters: LettersWithoutKafka, shared_database: str, options: list[str], message: str
 ) -> None:
     ran = await uploads(shared_database, *options)
     assert (ran.exit_code, "Traceback" in ran.err) == (2, False)
@@ -152,7 +161,7 @@ async def test_what_is_asked_wrongly_is_explained(
 
 
 async def test_a_broker_that_does_not_answer_is_told(
-    office: PostOffice, shared_database: str
+    dead_letters: LettersWithoutKafka, shared_database: str
 ) -> None:
     ran = await uploads(shared_database, "replay")
     assert (ran.exit_code, "Traceback" in ran.err) == (1, False)

@@ -18,16 +18,16 @@ from service.dead_letters.select import NoSuchLetter, select_letters
 from service.domain.model import LetterState, Outcome
 from service.domain.provider_types import DataEntrySource, ProviderType
 from tests.support.jobs import CSV_PER_YEAR, CSV_UNIT, FACTORS, Jobs, purchase
-from tests.support.letters import PostOffice
+from tests.support.letters import LettersWithoutKafka
 from tests.support.university import PHYSICS, University
 
 
 @pytest.fixture
-async def office(jobs: Jobs) -> PostOffice:
-    office = PostOffice(jobs)
-    await office.execute("TRUNCATE dead_letters, dead_letter_actions")
-    await office.execute("SELECT setval('upload_job_id_seq', 1000)")
-    return office
+async def dead_letters(jobs: Jobs) -> LettersWithoutKafka:
+    dead_letters = LettersWithoutKafka(jobs)
+    await dead_letters.execute("TRUNCATE dead_letters, dead_letter_actions")
+    await dead_letters.execute("SELECT setval('upload_job_id_seq', 1000)")
+    return dead_letters
 
 
 CSV_SOURCE = DataEntrySource.CSV_MODULE_PER_YEAR
@@ -38,51 +38,56 @@ CSV = (
 GONE = {"url": "file:///gone.csv", "size": 1, "sha256": "0" * 64}
 
 
-async def parked(office: PostOffice, kind: ProviderType = CSV_PER_YEAR, **fields: Any) -> UUID:
+async def parked(
+    dead_letters: LettersWithoutKafka, kind: ProviderType = CSV_PER_YEAR, **fields: Any
+) -> UUID:
     """A letter of a job whose file does not exist."""
-    gone = GONE | {"url": (office.jobs.root / "gone.csv").as_uri()}
-    return await office.park(kind, office.jobs.message(kind, file=gone, **fields))
+    gone = GONE | {"url": (dead_letters.jobs.root / "gone.csv").as_uri()}
+    return await dead_letters.park(kind, dead_letters.jobs.message(kind, file=gone, **fields))
 
 
-async def send_edited(office: PostOffice, letter_id: UUID, **changes: Any) -> int:
+async def send_edited(dead_letters: LettersWithoutKafka, letter_id: UUID, **changes: Any) -> int:
     """Send an edited copy of a letter, as the command does; its job id."""
-    letter, original = await office.letter(letter_id), (await office.judged(letter_id)).original
+    letter, original = (
+        await dead_letters.letter(letter_id),
+        (await dead_letters.judged(letter_id)).original,
+    )
     assert original is not None
-    async with office.engine.begin() as conn:
+    async with dead_letters.engine.begin() as conn:
         job_id = await draw_job_id(conn)
     value = copy_message(draft_copy(original, changes), job_id)
-    provider_type = office.topics.provider_type(letter.original_topic)
+    provider_type = dead_letters.topics.provider_type(letter.original_topic)
     assert provider_type is not None
     assert await send_copy(
-        office.sender(), letter, original, value, parse_job(provider_type, value)
+        dead_letters.sender(), letter, original, value, parse_job(provider_type, value)
     )
     return job_id
 
 
 async def test_the_original_is_resolved_when_its_copy_has_succeeded(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked(office)
-    file = office.jobs.file(CSV.format("from the copy"), "copy.csv")
-    job_id = await send_edited(office, letter, file=file)
-    sent = await office.letter(letter)
+    letter = await parked(dead_letters)
+    file = dead_letters.jobs.file(CSV.format("from the copy"), "copy.csv")
+    job_id = await send_edited(dead_letters, letter, file=file)
+    sent = await dead_letters.letter(letter)
     assert (sent.state, sent.edited_as, sent.job_id) == ("sent", job_id, 1)
-    assert orjson.loads(office.waiting[0].value or b"")["based_on"] == 1
-    assert await office.deliver_waiting() == [None]
-    resolved = await office.letter(letter)
+    assert orjson.loads(dead_letters.waiting[0].value or b"")["based_on"] == 1
+    assert await dead_letters.deliver_waiting() == [None]
+    resolved = await dead_letters.letter(letter)
     assert (resolved.state, resolved.state_reason) == ("resolved", f"job {job_id}: succeeded")
     assert await university.names(PHYSICS, CSV_SOURCE) == ["from the copy"]
 
 
 async def test_a_copy_does_not_replace_what_is_newer_than_the_original(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked(office)
-    await office.jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "newer")])
-    file = office.jobs.file(CSV.format("older"), "copy.csv")
-    await send_edited(office, letter, file=file)
-    await office.deliver_waiting()
-    reopened = await office.letter(letter)
+    letter = await parked(dead_letters)
+    await dead_letters.jobs.run(CSV_PER_YEAR, [purchase(PHYSICS, "newer")])
+    file = dead_letters.jobs.file(CSV.format("older"), "copy.csv")
+    await send_edited(dead_letters, letter, file=file)
+    await dead_letters.deliver_waiting()
+    reopened = await dead_letters.letter(letter)
     assert (reopened.state, (reopened.state_reason or "").partition(": ")[2]) == (
         "open",
         "superseded",
@@ -90,42 +95,49 @@ async def test_a_copy_does_not_replace_what_is_newer_than_the_original(
     assert await university.names(PHYSICS, CSV_SOURCE) == ["newer"]
 
 
-async def test_the_original_is_open_again_when_its_copy_is_rejected(office: PostOffice) -> None:
-    letter = await parked(office)
-    file = office.jobs.file(CSV.format("bad").replace("12.5", "12;5"), "copy.csv")
-    job_id = await send_edited(office, letter, file=file)
-    await office.deliver_waiting()
-    reopened = await office.letter(letter)
+async def test_the_original_is_open_again_when_its_copy_is_rejected(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await parked(dead_letters)
+    file = dead_letters.jobs.file(CSV.format("bad").replace("12.5", "12;5"), "copy.csv")
+    job_id = await send_edited(dead_letters, letter, file=file)
+    await dead_letters.deliver_waiting()
+    reopened = await dead_letters.letter(letter)
     assert (reopened.state, reopened.state_reason) == ("open", f"job {job_id}: {Outcome.REJECTED}")
 
 
 async def test_a_copy_that_fails_carries_the_original_on(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
-    letter = await parked(office)
-    path = office.jobs.root / "late.csv"
-    file = office.jobs.file(CSV.format("late"), path.name)
+    letter = await parked(dead_letters)
+    path = dead_letters.jobs.root / "late.csv"
+    file = dead_letters.jobs.file(CSV.format("late"), path.name)
     path.unlink()
-    job_id = await send_edited(office, letter, file=file)
-    (successor,) = await office.deliver_waiting()
+    job_id = await send_edited(dead_letters, letter, file=file)
+    (successor,) = await dead_letters.deliver_waiting()
     assert successor is not None
-    assert await office.state(letter) == "failed"
-    new = await office.letter(successor)
+    assert await dead_letters.state(letter) == "failed"
+    new = await dead_letters.letter(successor)
     assert (new.replay_of, new.replay_count, new.job_id, new.state) == (letter, 0, job_id, "open")
     path.write_text(CSV.format("late"))
-    await office.replay()
-    await office.deliver_waiting()
-    assert (await office.state(letter), await office.state(successor)) == ("resolved", "resolved")
+    await dead_letters.replay()
+    await dead_letters.deliver_waiting()
+    assert (await dead_letters.state(letter), await dead_letters.state(successor)) == (
+        "resolved",
+        "resolved",
+    )
     assert await university.names(PHYSICS, CSV_SOURCE) == ["late"]
 
 
-async def test_a_copy_of_a_copy_is_based_on_the_first_upload(office: PostOffice) -> None:
-    letter = await parked(office)
-    await send_edited(office, letter, on_row_error="reject")
-    (successor,) = await office.deliver_waiting()
+async def test_a_copy_of_a_copy_is_based_on_the_first_upload(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await parked(dead_letters)
+    await send_edited(dead_letters, letter, on_row_error="reject")
+    (successor,) = await dead_letters.deliver_waiting()
     assert successor is not None
-    await send_edited(office, successor)
-    message = orjson.loads(office.waiting[0].value or b"")
+    await send_edited(dead_letters, successor)
+    message = orjson.loads(dead_letters.waiting[0].value or b"")
     assert (message["based_on"], message["job_id"] > 1001, message["on_row_error"]) == (
         1,
         True,
@@ -134,57 +146,61 @@ async def test_a_copy_of_a_copy_is_based_on_the_first_upload(office: PostOffice)
 
 
 async def test_a_copy_to_another_type_goes_to_the_partition_of_its_own_scope(
-    office: PostOffice,
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    letter = await parked(office)
-    await send_edited(office, letter, data_entry_type="services")
-    (sent,) = office.waiting
+    letter = await parked(dead_letters)
+    await send_edited(dead_letters, letter, data_entry_type="services")
+    (sent,) = dead_letters.waiting
     assert (sent.topic, sent.key) == ("uploads.csv-module-per-year", b"2025:64")
 
 
 # discarding
 
 
-async def test_discarded_letters_are_never_replayed(office: PostOffice) -> None:
-    letter = await office.letter(await parked(office))
+async def test_discarded_letters_are_never_replayed(dead_letters: LettersWithoutKafka) -> None:
+    letter = await dead_letters.letter(await parked(dead_letters))
     async with audited(
-        office.engine, OperatorAction("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]
+        dead_letters.engine, OperatorAction("ann", "discard", {"jobs": [1]}, "a test"), [letter.id]
     ) as report:
-        await discard_selected(office.engine, [letter], report, by="ann", reason="a test")
-    gone = await office.letter(letter.id)
+        await discard_selected(dead_letters.engine, [letter], report, by="ann", reason="a test")
+    gone = await dead_letters.letter(letter.id)
     assert (gone.state, gone.state_by, gone.state_reason) == ("discarded", "ann", "a test")
-    assert (await office.replay()).letters == {}
+    assert (await dead_letters.replay()).letters == {}
     with pytest.raises(
         NoSuchLetter, match=r"is discarded by ann since .* expected one that is open"
     ):
-        await office.replay(letter.id)
-    async with office.engine.connect() as conn:
+        await dead_letters.replay(letter.id)
+    async with dead_letters.engine.connect() as conn:
         (action,) = await audit.actions_on_letter(conn, letter.id)
     assert (action.actor, action.filter, action.reason) == ("ann", {"jobs": [1]}, "a test")
     assert action.outcome == {"letters": {"discarded": [str(letter.id)]}, "stopped": None}
 
 
-async def test_a_letter_that_was_sent_meanwhile_is_not_discarded(office: PostOffice) -> None:
-    letter = await office.letter(await parked(office))
-    await office.replay(force=True)
-    async with audited(office.engine, OperatorAction("ann", "discard"), [letter.id]) as report:
-        await discard_selected(office.engine, [letter], report, by="ann", reason="a test")
-    assert report.letters == {"taken": [letter.id]}
-    assert await office.state(letter.id) == "sent"
-
-
-async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_it(
-    office: PostOffice,
+async def test_a_letter_that_was_sent_meanwhile_is_not_discarded(
+    dead_letters: LettersWithoutKafka,
 ) -> None:
-    letter = await parked(office)
+    letter = await dead_letters.letter(await parked(dead_letters))
+    await dead_letters.replay(force=True)
+    async with audited(
+        dead_letters.engine, OperatorAction("ann", "discard"), [letter.id]
+    ) as report:
+        await discard_selected(dead_letters.engine, [letter], report, by="ann", reason="a test")
+    assert report.letters == {"taken": [letter.id]}
+    assert await dead_letters.state(letter.id) == "sent"
 
-    async def history() -> list[audit.Action]:
-        async with office.engine.connect() as conn:
+
+async def test_an_action_is_written_down_before_it_is_done_and_whatever_interrupts_it(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    letter = await parked(dead_letters)
+
+    async def history() -> list[audit.AuditLine]:
+        async with dead_letters.engine.connect() as conn:
             return await audit.actions_on_letter(conn, letter)
 
     with pytest.raises(KeyboardInterrupt):
         async with audited(
-            office.engine, OperatorAction("ann", "replay", None, "why"), [letter]
+            dead_letters.engine, OperatorAction("ann", "replay", None, "why"), [letter]
         ) as report:
             (action,) = await history()
             assert (action.outcome, action.reason) == (None, "why")
@@ -198,26 +214,26 @@ async def test_a_deed_is_written_down_before_it_is_done_and_whatever_interrupts_
 
 
 async def test_a_filter_chooses_by_everything_that_is_known(
-    office: PostOffice, university: University
+    dead_letters: LettersWithoutKafka, university: University
 ) -> None:
     module = university.module(PHYSICS)
     letters = {
-        "first": await parked(office),
-        "other year": await parked(office, year=2024),
-        "lab": await parked(office, CSV_UNIT, carbon_report_module_id=module),
-        "factors": await parked(office, FACTORS),
-        "garbage": await office.park(CSV_PER_YEAR, b"{"),
+        "first": await parked(dead_letters),
+        "other year": await parked(dead_letters, year=2024),
+        "lab": await parked(dead_letters, CSV_UNIT, carbon_report_module_id=module),
+        "factors": await parked(dead_letters, FACTORS),
+        "garbage": await dead_letters.park(CSV_PER_YEAR, b"{"),
     }
-    await office.execute(
+    await dead_letters.execute(
         "UPDATE dead_letters SET parked_at = now() - interval '3 hours' WHERE id = :id",
         id=letters["garbage"],
     )
-    await office.execute(
+    await dead_letters.execute(
         "UPDATE dead_letters SET state = 'sent' WHERE id = :id", id=letters["factors"]
     )
 
     async def chosen(**filter_: Any) -> set[str]:
-        found = {letter.id for letter in await office.letters(**filter_)}
+        found = {letter.id for letter in await dead_letters.letters(**filter_)}
         return {name for name, letter in letters.items() if letter in found}
 
     assert await chosen() == set(letters)
@@ -237,32 +253,36 @@ async def test_a_filter_chooses_by_everything_that_is_known(
     assert await chosen(codes=("file_gone",), states=(LetterState.SENT,), jobs=(1,)) == set()
 
 
-async def test_letters_are_counted_by_code_and_state(office: PostOffice) -> None:
+async def test_letters_are_counted_by_code_and_state(dead_letters: LettersWithoutKafka) -> None:
     for _ in range(2):
-        await parked(office)
-    await office.park(CSV_PER_YEAR, b"{")
-    await office.execute(
+        await parked(dead_letters)
+    await dead_letters.park(CSV_PER_YEAR, b"{")
+    await dead_letters.execute(
         "UPDATE dead_letters SET state = 'sent', parked_at = '2020-01-01Z' WHERE job_id = 1"
     )
-    async with office.engine.connect() as conn:
+    async with dead_letters.engine.connect() as conn:
         first, second = await count_by_code(conn, Filter())
     assert (first.code, first.count, first.states) == ("file_gone", 2, {"open": 1, "sent": 1})
     assert first.oldest == datetime(2020, 1, 1, tzinfo=UTC) < first.newest
     assert (second.code, second.count) == ("not_json", 1)
 
 
-async def test_an_id_that_is_nobodys_or_several_letters_is_refused(office: PostOffice) -> None:
-    await parked(office)
-    async with office.engine.connect() as conn:
+async def test_an_id_that_is_nobodys_or_several_letters_is_refused(
+    dead_letters: LettersWithoutKafka,
+) -> None:
+    await parked(dead_letters)
+    async with dead_letters.engine.connect() as conn:
         for given, message in (("zzzz", "none that begins"), ("ab", "too short")):
             with pytest.raises(NoSuchLetter, match=message):
                 await select_letters(conn, Filter(ids=(given,)))
-    await office.execute("UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000001'")
-    await parked(office)
-    await office.execute(
+    await dead_letters.execute(
+        "UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000001'"
+    )
+    await parked(dead_letters)
+    await dead_letters.execute(
         "UPDATE dead_letters SET id = 'abcd0000-0000-0000-0000-000000000002' WHERE job_id = 2"
     )
-    async with office.engine.connect() as conn:
+    async with dead_letters.engine.connect() as conn:
         with pytest.raises(NoSuchLetter, match="several"):
             await select_letters(conn, Filter(ids=("abcd",)))
         assert len(await find_letters(conn, Filter(ids=("ABCD".lower(),)))) == 2

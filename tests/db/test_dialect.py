@@ -67,7 +67,7 @@ async def test_a_file_reads_as_the_same_two_rows_however_it_was_written(
 async def test_a_compressed_file_reads_the_same(
     university: University, jobs: Jobs, encoding: str, pack: object
 ) -> None:
-    data = pack(f"{HEADER}\nphysics,1,x\n".encode())  # type: ignore[operator]
+    data = pack(f"{HEADER}\nphysics,1,x\n".encode())  # type: ignore[operator] # an object to mypy, a function here
     event = await run(jobs, "", file=jobs.file(data, "packed", content_encoding=encoding))
     assert event["outcome"] == "succeeded"
     assert await stored(university) == [{"fte": 1.0, "note": "x"}]

@@ -12,7 +12,7 @@ from service.crash import POINTS
 from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
-from tests.support.load import Upload
+from tests.support.load import SentUpload
 from tests.support.trial import Trial
 from tests.support.until import until
 from tests.support.worker import Process
@@ -61,7 +61,7 @@ async def _killed_at(point: str, draw: Random, trial: Trial, measured: Measured)
             lambda: worker.exit_code is not None, within=30, what=f"the worker is dead at {point}"
         )
         assert worker.exit_code == -signal.SIGKILL, trial.tail()
-    died, before = time.monotonic(), await trial.settled()
+    died, before = time.monotonic(), await trial.finished()
     with trial.working():
         await until(lambda: _goes_on(trial, before), within=60, what="work goes on")
         seconds = time.monotonic() - died
@@ -71,7 +71,7 @@ async def _killed_at(point: str, draw: Random, trial: Trial, measured: Measured)
 
 
 async def _goes_on(trial: Trial, before: int) -> bool:
-    return await trial.settled() > min(before, 5)
+    return await trial.finished() > min(before, 5)
 
 
 @pytest.mark.fault("F2")
@@ -99,7 +99,7 @@ async def test_random_kills_under_load_lose_and_double_nothing(
 
 
 async def _send_slowly(
-    trial: Trial, deliveries: list[tuple[Upload, bytes]], lasting: float
+    trial: Trial, deliveries: list[tuple[SentUpload, bytes]], lasting: float
 ) -> None:
     for upload, key in deliveries:
         await trial.send(upload, key=key)

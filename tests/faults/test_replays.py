@@ -17,7 +17,7 @@ from sqlalchemy import text
 from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
-from tests.support.load import Upload
+from tests.support.load import SentUpload
 from tests.support.oracle import records_of
 from tests.support.trial import Trial
 from tests.support.until import until
@@ -101,7 +101,7 @@ async def test_an_operator_killed_in_mid_replay_leaves_one_letter_in_doubt_at_mo
         measured.round(await trial.examine(), times=len(letters))
 
 
-async def _parked(trial: Trial, count: int) -> list[Upload]:
+async def _parked(trial: Trial, count: int) -> list[SentUpload]:
     """Uploads that were parked because their files were away; the files are back now.
 
     Between them, other uploads succeed.
@@ -122,7 +122,7 @@ async def _parked(trial: Trial, count: int) -> list[Upload]:
 
 
 @contextmanager
-def _file_away(upload: Upload) -> Iterator[None]:
+def _file_away(upload: SentUpload) -> Iterator[None]:
     path = Path(unquote(urlsplit(orjson.loads(upload.message)["file"]["url"]).path))
     away = path.rename(path.with_name(f"{path.name}.away"))
     yield

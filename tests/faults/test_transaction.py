@@ -20,7 +20,7 @@ from service.domain.provider_types import ProviderType
 from tests.faults.conftest import OpenTrial
 from tests.faults.report import Measured
 from tests.support.jobs import Jobs
-from tests.support.load import REPLACING, Load, Upload
+from tests.support.load import REPLACING, Load, SentUpload
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.trial import Trial
 from tests.support.university import UNITS, University
@@ -80,9 +80,9 @@ async def test_jobs_at_once_on_one_scope_never_mix_and_the_newest_wins(
         await university.clear()
 
 
-def _check_scopes(measured: Measured, applied: list[Upload], scopes: Any) -> None:
+def _check_scopes(measured: Measured, applied: list[SentUpload], scopes: Any) -> None:
     """Every scope holds the rows of the newest applied job that has rows for it."""
-    newest: dict[Any, Upload] = {}
+    newest: dict[Any, SentUpload] = {}
     there = {
         scope: Counter(entry.data["name"] for entry in entries) for scope, entries in scopes.items()
     }
@@ -154,7 +154,7 @@ async def test_a_job_cancelled_at_any_await_leaves_no_connection_behind(
     )
 
 
-async def _cancelled_at(awaits: int, jobs: Jobs, upload: Upload) -> bool:
+async def _cancelled_at(awaits: int, jobs: Jobs, upload: SentUpload) -> bool:
     """Run a job and cancel it at its n-th await, `awaits`; return False if it ended before."""
     task: asyncio.Task[Any] = asyncio.create_task(
         _stopping(jobs.deliver(upload.provider_type, upload.message), awaits)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from tests.support.model_rows import MEMBER, PURCHASE, STUDENT
-from tests.support.model_types import APPENDING, SOURCES, Upload
+from tests.support.model_types import APPENDING, SOURCES, ModelJob
 from tests.support.university import BIOLOGY, LIBRARY, PHYSICS, UNKNOWN, UNREPORTED
 
-Place = tuple[str, int, int]
+NamedModule = tuple[str, int, int]
 """The module that an upload names, as unit, year and one of the module's types."""
 
 
@@ -16,11 +16,11 @@ Place = tuple[str, int, int]
 class Submitted:
     """An upload is sent.
 
-    A unit-specific upload names the module at `place`, or without a place one that does not exist.
+    A unit-specific upload names the module `named`, or if that is None, one that does not exist.
     """
 
-    upload: Upload
-    place: Place | None = None
+    upload: ModelJob
+    named: NamedModule | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ FACTOR_ROWS = cells(
 )
 JOB_IDS = st.integers(1, 30)
 UPLOADS = st.builds(
-    Upload,
+    ModelJob,
     provider_type=st.just("factors"),
     job_id=JOB_IDS,
     type_id=st.just(STUDENT),
@@ -127,14 +127,14 @@ def entries(draw: st.DrawFn, provider_types: list[str], types: list[int]) -> Sub
             replace(upload, replace_scope=draw(st.sampled_from(["affected", "affected", "year"])))
         )
     fitting = (PHYSICS, upload.year, type_id)
-    places = [
+    modules = [
         *[fitting] * 8,
         (BIOLOGY, upload.year, type_id),
         (PHYSICS, 2024, type_id),
         (PHYSICS, 2025, 20),
         None,
     ]
-    return Submitted(upload, draw(st.sampled_from(places)))
+    return Submitted(upload, draw(st.sampled_from(modules)))
 
 
 @st.composite

@@ -72,7 +72,7 @@ def _stream() -> io.TextIOWrapper:
 
 
 def _written(stream: io.TextIOWrapper) -> str:
-    return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    return stream.buffer.getvalue().decode()  # type: ignore[attr-defined] # the buffer is a BytesIO
 
 
 def _exit_code(arguments: list[str]) -> int:

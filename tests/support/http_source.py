@@ -118,8 +118,8 @@ def http_source(tls: ssl.SSLContext | None = None) -> Iterator[HttpSource]:
             server.socket, server_side=True, do_handshake_on_connect=False
         )
     source = HttpSource("http" if tls is None else "https", server.server_port)
-    server.RequestHandlerClass.source = source  # type: ignore[attr-defined]
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    server.RequestHandlerClass.source = source  # type: ignore[attr-defined] # a Handler
+    server.handle_error = lambda *_: None  # type: ignore[method-assign] # no output
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

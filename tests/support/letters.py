@@ -30,7 +30,7 @@ OPEN = (LetterState.OPEN,)
 
 
 @dataclass
-class PostOffice:
+class LettersWithoutKafka:
     """A worker, an operator, and the topics between them.
 
     `waiting` are the records that were sent and are not delivered yet.

@@ -23,7 +23,7 @@ TYPES = (60, 61, 62, 63, 64, 65)
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class SentUpload:
     """A message as it was produced, and the rows that its job must leave in the table."""
 
     job_id: int
@@ -66,7 +66,7 @@ class Load:
         units: Sequence[str] | None = None,
         rows: int | None = None,
         job_id: int | None = None,
-    ) -> Upload:
+    ) -> SentUpload:
         """One upload; arguments that are not given are drawn. One upload in five has a bad row."""
         draw = self.random
         provider_type = provider_type or draw.choice(ENTRIES)
@@ -78,11 +78,11 @@ class Load:
         self._last_id = job_id or self._last_id + 1
         return self._write(self._last_id, provider_type, type_id, units, rows)
 
-    def uploads(self, count: int, provider_type: ProviderType | None = None) -> list[Upload]:
+    def uploads(self, count: int, provider_type: ProviderType | None = None) -> list[SentUpload]:
         """Several uploads, in the order of their job ids."""
         return [self.upload(provider_type) for _ in range(count)]
 
-    def conflicting(self, upload: Upload) -> bytes:
+    def conflicting(self, upload: SentUpload) -> bytes:
         """A message with other content and the job id of an upload."""
         unit = self.random.choice(UNITS)
         other = self._write(
@@ -91,8 +91,8 @@ class Load:
         return other.message
 
     def deliveries(
-        self, uploads: Sequence[Upload], *, duplicates: float
-    ) -> Iterator[tuple[Upload, bytes]]:
+        self, uploads: Sequence[SentUpload], *, duplicates: float
+    ) -> Iterator[tuple[SentUpload, bytes]]:
         """Yield each upload, and a share of them twice, with record keys.
 
         The order is only roughly that of the job ids.
@@ -113,7 +113,7 @@ class Load:
         rows: int,
         *,
         mark: str = "row",
-    ) -> Upload:
+    ) -> SentUpload:
         appends = provider_type.is_unit_specific
         modules = {unit: self._university.module(unit, type_id) for unit in units}
         names: dict[int, list[str]] = defaultdict(list)
@@ -127,4 +127,4 @@ class Load:
         fields = {"job_id": job_id, "data_entry_type": entry_type(type_id).name}
         module = {"carbon_report_module_id": modules[units[0]]} if appends else {}
         message = self._jobs.message(provider_type, content, **fields, **module)
-        return Upload(job_id, provider_type, type_id, message, dict(names))
+        return SentUpload(job_id, provider_type, type_id, message, dict(names))

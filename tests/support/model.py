@@ -24,9 +24,9 @@ from tests.support.model_types import (
     EventSummary,
     Factor,
     Identity,
+    ModelJob,
     Module,
     Row,
-    Upload,
     name_of_source,
 )
 
@@ -44,9 +44,9 @@ class Model:
     factors: list[Factor] = field(default_factory=list)
     heads: dict[tuple[int, int, int], int] = field(default_factory=dict)
     factor_heads: dict[tuple[int, int], int] = field(default_factory=dict)
-    ledger: dict[int, tuple[Upload, EventSummary]] = field(default_factory=dict)
+    ledger: dict[int, tuple[ModelJob, EventSummary]] = field(default_factory=dict)
 
-    def take(self, upload: Upload) -> EventSummary:
+    def take(self, upload: ModelJob) -> EventSummary:
         """Process one delivery; return what its event says. Raises `Conflict`."""
         if upload.job_id not in self.ledger:
             is_factors = upload.provider_type == "factors"
@@ -57,7 +57,7 @@ class Model:
             raise Conflict
         return summary
 
-    def _take_entries(self, upload: Upload) -> EventSummary:
+    def _take_entries(self, upload: ModelJob) -> EventSummary:
         if upload.appends and (reason := self._unfit(upload)):
             return EventSummary("rejected", reason)
         good, spared, summary = self._read_entries(upload)
@@ -85,7 +85,7 @@ class Model:
             sources=self._sources(upload, affected, len(gone), len(good)),
         )
 
-    def _read_entries(self, upload: Upload) -> tuple[list[Row], set[int], EventSummary]:
+    def _read_entries(self, upload: ModelJob) -> tuple[list[Row], set[int], EventSummary]:
         """Return the valid rows, the modules that invalid rows name, and what reading has shown."""
         good: list[Row] = []
         spared: set[int] = set()
@@ -105,7 +105,7 @@ class Model:
                 }
         return good, spared, result_of_reading(upload, rows, good, errors)
 
-    def _unfit(self, upload: Upload) -> str | None:
+    def _unfit(self, upload: ModelJob) -> str | None:
         """Why a job does not fit the module that it names; None if it does."""
         module = next((module for module in self.modules if module.id == upload.module), None)
         if module is None:
@@ -114,7 +114,7 @@ class Model:
             return "wrong_year"
         return None if module.module_type == MODULE_TYPES[upload.type_id] else "wrong_module_type"
 
-    def _module_of(self, upload: Upload, row: Cells) -> Module:
+    def _module_of(self, upload: ModelJob, row: Cells) -> Module:
         if upload.appends:
             return next(module for module in self.modules if module.id == upload.module)
         unit = row["unit_institutional_id"].strip()
@@ -127,7 +127,7 @@ class Model:
                 return module
         raise Bad("unit_institutional_id", "unit_without_report")
 
-    def _calculators(self, upload: Upload) -> dict[int, Module]:
+    def _calculators(self, upload: ModelJob) -> dict[int, Module]:
         """The modules of the job's type in the calculator reports of its year, by id."""
         wanted = (upload.year, "calculator", MODULE_TYPES[upload.type_id])
         return {
@@ -136,13 +136,13 @@ class Model:
             if (module.year, module.kind, module.module_type) == wanted
         }
 
-    def _entry(self, upload: Upload, module: Module, data: dict[str, Any]) -> Row:
+    def _entry(self, upload: ModelJob, module: Module, data: dict[str, Any]) -> Row:
         source = SOURCES[upload.provider_type]
         return Row(
             module.id, upload.type_id, source, data, upload.year, module.unit_id, upload.job_id
         )
 
-    def _refuse_double_member(self, upload: Upload, new: Row, good: Sequence[Row]) -> None:
+    def _refuse_double_member(self, upload: ModelJob, new: Row, good: Sequence[Row]) -> None:
         staying = [row for row in self.rows if upload.appends or row.source != new.source]
         others = [
             row for row in (*staying, *good) if (row.module, row.type_id) == (new.module, MEMBER)
@@ -152,7 +152,7 @@ class Model:
             raise Bad("user_institutional_id", "duplicate")
 
     def _sources(
-        self, upload: Upload, affected: set[int], deleted: int, inserted: int
+        self, upload: ModelJob, affected: set[int], deleted: int, inserted: int
     ) -> dict[str | None, tuple[int, int, int]]:
         counts = Counter(
             row.source
@@ -165,7 +165,7 @@ class Model:
             for source, count in counts.items()
         }
 
-    def _take_factors(self, upload: Upload) -> EventSummary:
+    def _take_factors(self, upload: ModelJob) -> EventSummary:
         good, spared, summary = self._read_factors(upload)
         if summary.outcome == "rejected":
             return summary
@@ -188,7 +188,7 @@ class Model:
         return replace(summary, processed=len(good), factors=counts)
 
     def _read_factors(
-        self, upload: Upload
+        self, upload: ModelJob
     ) -> tuple[dict[Identity, Factor], set[Identity], EventSummary]:
         """Return the valid rows by identity, all identities named, and what reading has shown."""
         good: dict[Identity, Factor] = {}
@@ -213,7 +213,10 @@ def add_once(good: dict[Identity, Factor], new: Factor) -> None:
 
 
 def result_of_reading(
-    upload: Upload, rows: Sequence[Any], good: Sequence[Any], errors: Sequence[tuple[int, str, str]]
+    upload: ModelJob,
+    rows: Sequence[Any],
+    good: Sequence[Any],
+    errors: Sequence[tuple[int, str, str]],
 ) -> EventSummary:
     """What reading an upload has shown; with outcome "rejected" the job ends there."""
     reason = None

@@ -19,7 +19,7 @@ Identity = frozenset[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
-class Upload:
+class ModelJob:
     """A job, with its rows as text."""
 
     provider_type: str

@@ -20,7 +20,7 @@ from service.contract.topics import Topics
 from service.domain.model import Outcome
 from service.kafka.connection import connection_options
 from service.settings import KafkaSettings
-from tests.support.load import Upload
+from tests.support.load import SentUpload
 from tests.support.university import Scope
 
 APPLIED = {Outcome.SUCCEEDED, Outcome.PARTIAL}
@@ -33,7 +33,6 @@ _ROWS = text(
 )
 _LETTERS = text("SELECT id, original_topic, original_partition, original_offset FROM dead_letters")
 
-Record: TypeAlias = "ConsumerRecord[Any, Any]"
 Place: TypeAlias = tuple[str, int, int]
 """Topic, partition and offset."""
 
@@ -60,9 +59,9 @@ class World:
     ledger: Mapping[int, Any]
     rows: Mapping[Scope, Sequence[str]]
     letters: Mapping[Place, str]
-    arrived: Sequence[Record]
-    events: Sequence[Record]
-    dead_letters: Sequence[Record]
+    arrived: Sequence["ConsumerRecord[Any, Any]"]
+    events: Sequence["ConsumerRecord[Any, Any]"]
+    dead_letters: Sequence["ConsumerRecord[Any, Any]"]
     committed: Mapping[tuple[str, int], int]
 
     @classmethod
@@ -89,7 +88,11 @@ class World:
 
 
 async def examine(
-    engine: AsyncEngine, kafka: KafkaSettings, uploads: Iterable[Upload], *, drained: bool = True
+    engine: AsyncEngine,
+    kafka: KafkaSettings,
+    uploads: Iterable[SentUpload],
+    *,
+    drained: bool = True,
 ) -> Findings:
     """Compare ledger, rows, events, dead letters and offsets with the uploads.
 
@@ -107,7 +110,7 @@ async def examine(
 
 
 def _check_offsets(
-    world: World, uploads: Mapping[int, Upload], findings: Findings, *, drained: bool
+    world: World, uploads: Mapping[int, SentUpload], findings: Findings, *, drained: bool
 ) -> None:
     """Check that every record below a committed offset is final in the ledger or parked.
 
@@ -124,7 +127,9 @@ def _check_offsets(
             findings.wrong.append(f"the offset of {place} is not committed")
 
 
-def _is_final(world: World, uploads: Mapping[int, Upload], record: Record) -> bool:
+def _is_final(
+    world: World, uploads: Mapping[int, SentUpload], record: "ConsumerRecord[Any, Any]"
+) -> bool:
     upload = next((one for one in uploads.values() if one.message == record.value), None)
     if upload is None or upload.job_id not in world.ledger:
         return False
@@ -174,7 +179,7 @@ def _check_dead_letters(world: World, findings: Findings) -> None:
         findings.wrong.append(f"dead letter {letter_id} has no row")
 
 
-def _check_rows(world: World, uploads: Mapping[int, Upload], findings: Findings) -> None:
+def _check_rows(world: World, uploads: Mapping[int, SentUpload], findings: Findings) -> None:
     """Check the rows of every scope.
 
     A replaced scope holds exactly the rows of the highest applied job, and an appended scope holds
@@ -194,12 +199,12 @@ def _check_rows(world: World, uploads: Mapping[int, Upload], findings: Findings)
         findings.doubled += [f"{name!r} is too much in {scope}" for name in surplus.elements()]
 
 
-def _applied(world: World, uploads: Mapping[int, Upload]) -> list[Upload]:
+def _applied(world: World, uploads: Mapping[int, SentUpload]) -> list[SentUpload]:
     final = {job_id: line for job_id, line in world.ledger.items() if line.outcome in APPLIED}
     return [uploads[job_id] for job_id in sorted(final.keys() & uploads.keys())]
 
 
-def _check_numbers(world: World, uploads: Mapping[int, Upload], findings: Findings) -> None:
+def _check_numbers(world: World, uploads: Mapping[int, SentUpload], findings: Findings) -> None:
     """Check that the numbers of an event are those of the rows.
 
     A superseded job must name a newer applied job that shares a scope with it.
@@ -232,7 +237,7 @@ def _check_numbers(world: World, uploads: Mapping[int, Upload], findings: Findin
                 )
 
 
-def _stated_counts(event: Mapping[str, Any], upload: Upload) -> tuple[int, int, int]:
+def _stated_counts(event: Mapping[str, Any], upload: SentUpload) -> tuple[int, int, int]:
     """How many rows an event says were processed, inserted, and remain of its own source."""
     (own,) = (line for line in event["sources"] if line["source"] == upload.source.name)
     return event["rows"]["processed"], own["inserted"], own["remaining"]
@@ -263,9 +268,11 @@ async def end_offsets(kafka: KafkaSettings) -> dict[tuple[str, int], int]:
     return {(place.topic, place.partition): end for place, end in ends.items()}
 
 
-async def records_of(kafka: KafkaSettings, topics: Sequence[str]) -> list[Record]:
+async def records_of(
+    kafka: KafkaSettings, topics: Sequence[str]
+) -> list["ConsumerRecord[Any, Any]"]:
     """All records of these topics."""
-    records: list[Record] = []
+    records: list[ConsumerRecord[Any, Any]] = []
     async with _reading(kafka) as consumer:
         ends = await _ends(consumer, topics)
         while any([await consumer.position(place) < end for place, end in ends.items()]):

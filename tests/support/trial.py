@@ -14,7 +14,7 @@ from service.db.engine import create_engine
 from service.domain.provider_types import ProviderType
 from service.settings import Settings
 from tests.support.jobs import Jobs
-from tests.support.load import Load, Upload
+from tests.support.load import Load, SentUpload
 from tests.support.oracle import Findings, committed_offsets, end_offsets, examine
 from tests.support.university import University
 from tests.support.until import until
@@ -39,7 +39,7 @@ class Trial:
     load: Load
     client: Client
     logs: Path
-    uploads: dict[int, Upload] = field(default_factory=dict)
+    uploads: dict[int, SentUpload] = field(default_factory=dict)
     _workers: int = 0
     _behind: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class Trial:
         finally:
             await engine.dispose()
 
-    async def send(self, *uploads: Upload, key: bytes | None = None) -> None:
+    async def send(self, *uploads: SentUpload, key: bytes | None = None) -> None:
         """Produce the messages of these uploads; without a key, to random partitions."""
         for upload in uploads:
             self.uploads[upload.job_id] = upload
@@ -122,7 +122,7 @@ class Trial:
         """How many records are parked."""
         return int(await self.scalar(_PARKED))
 
-    async def settled(self) -> int:
+    async def finished(self) -> int:
         """How many jobs have ended, and records are parked, together."""
         return await self.ended() + await self.parked()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.support.result import Figure, Row, ratio_of_pairs
+from bench.support.result import Figure, Measurement, ratio_of_pairs
 
 FAST = Figure("speed", 1.03, goal=1.0)
 LARGE = Figure("memory", 72.0, goal=60.0, at_least=False, unit=" MB")
@@ -18,7 +18,7 @@ LARGE = Figure("memory", 72.0, goal=60.0, at_least=False, unit=" MB")
     ],
 )
 def test_a_row_is_told_by_its_worst_figure(figures: list[Figure], excuse: str, line: str) -> None:
-    assert Row("P1", "a job", "another way", figures=figures, excuse=excuse).line() == line
+    assert Measurement("P1", "a job", "another way", figures=figures, excuse=excuse).line() == line
 
 
 def test_a_ratio_is_the_median_of_the_pairs_so_that_a_drift_falls_out() -> None:

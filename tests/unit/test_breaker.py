@@ -89,12 +89,13 @@ async def test_where_the_fault_can_be_asked_for_itself_no_job_is_a_probe_or_a_pr
     assert list(answers) == []
 
 
-async def test_a_lane_that_is_leaving_waits_for_nothing() -> None:
+async def test_a_topic_consumer_that_stops_waits_for_nothing() -> None:
     topic_consumer = TopicConsumer("any", Breaker(60))
     topic_consumer.stop_waiting()
     assert not await topic_consumer.wait(3600)
 
 
-async def test_a_lane_counts_how_often_a_record_came_in_a_row() -> None:
+async def test_a_topic_consumer_counts_how_often_a_record_came_in_a_row() -> None:
     topic_consumer = TopicConsumer("any", Breaker(60))
-    assert [topic_consumer.count_try("p", offset) for offset in (5, 5, 6, 6, 6)] == [1, 2, 1, 2, 3]  # type: ignore[arg-type]
+    tries = [topic_consumer.count_try(FIRST, offset) for offset in (5, 5, 6, 6, 6)]
+    assert tries == [1, 2, 1, 2, 3]

@@ -6,7 +6,6 @@ import pytest
 
 from service.handlers.breaker import Breaker
 from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
-from service.jobs.background import background_task
 from service.jobs.processor import JobContext
 
 
@@ -45,7 +44,7 @@ async def test_the_next_record_waits_with_its_own_until_that_is_done() -> None:
     assert one.ended
 
 
-async def test_a_rebalance_waits_for_the_job_in_hand_and_for_what_is_left_of_it() -> None:
+async def test_a_rebalance_waits_for_the_job_in_flight_and_for_what_is_left_of_it() -> None:
     work, consumer = Work(), new_consumer()
     async with consumer.working_on(InFlightRecord(0, 0, JobContext())):
         await consumer.finish_in_background(work.do())
@@ -59,7 +58,7 @@ async def test_a_rebalance_waits_for_the_job_in_hand_and_for_what_is_left_of_it(
     assert work.ended
 
 
-async def test_a_lane_that_is_leaving_leaves_nothing_for_later() -> None:
+async def test_a_topic_consumer_that_stops_leaves_nothing_for_later() -> None:
     work, consumer = Work(), new_consumer()
     consumer.stop_waiting()
     work.may_end.set()
@@ -78,21 +77,3 @@ async def test_a_fault_in_what_was_left_is_raised_at_the_next_record() -> None:
     with pytest.raises(RuntimeError, match="a mistake"):
         await consumer.finish_in_background(left)
     left.close()
-
-
-async def test_work_beside_the_body_gives_its_result_to_who_awaits_it() -> None:
-    async def answer() -> int:
-        return 42
-
-    async with background_task(answer()) as asked:
-        assert await asked == 42
-
-
-async def test_work_beside_the_body_is_given_up_and_has_ended_when_the_body_fails() -> None:
-    work = Work()
-    with pytest.raises(ValueError, match="body"):
-        async with background_task(work.do()) as doing:
-            await work.began.wait()
-            raise ValueError("the body")
-    assert doing.cancelled()
-    assert not work.ended
