@@ -19,6 +19,7 @@ from service.contract.topics import Topics
 from service.db.engine import create_engine
 from service.dead_letters.guard import Guard
 from service.domain.errors import Environment, Transient, stack_frames
+from service.files.spools import clear_abandoned_spools
 from service.files.store import FileStore
 from service.handlers import external, factors, per_year, unit_specific
 from service.handlers.breaker import Breaker
@@ -31,7 +32,7 @@ from service.http.server import HttpServer
 from service.http.status import Status
 from service.jobs.failures import classify_failure
 from service.jobs.outbox import announce_forgotten
-from service.jobs.prepare import PrepareDependencies, clear_abandoned_spools
+from service.jobs.prepare import PrepareDependencies
 from service.jobs.processor import JobProcessor
 from service.jobs.transaction import EventRoute
 from service.kafka.producer import Producer

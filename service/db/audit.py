@@ -29,7 +29,7 @@ _ON_LETTER = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class AuditLine:
     """One line of the audit. Without an outcome, it is still running or its process was killed."""
 
     id: int
@@ -50,7 +50,7 @@ async def begin_action(
     filter_: Mapping[str, Any] | None = None,
     reason: str | None = None,
 ) -> int:
-    """Write the line of an action that is about to begin; the line's id.
+    """Write the line of an action that is about to begin. Returns the line's id.
 
     `ids` are the letters that it concerns, `filter_` is how they were chosen.
     """
@@ -70,9 +70,9 @@ async def end_action(conn: AsyncConnection, action_id: int, outcome: Mapping[str
     await conn.execute(_END, {"id": action_id, "outcome": _json(outcome)})
 
 
-async def actions_on_letter(conn: AsyncConnection, letter_id: UUID) -> list[Action]:
-    """The actions that concerned one letter, the oldest first."""
-    return [Action(*row) for row in await conn.execute(_ON_LETTER, {"letter_id": letter_id})]
+async def actions_on_letter(conn: AsyncConnection, letter_id: UUID) -> list[AuditLine]:
+    """The lines of the actions that concerned one letter, the oldest first."""
+    return [AuditLine(*row) for row in await conn.execute(_ON_LETTER, {"letter_id": letter_id})]
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db import tables
+from service.db.letter_states import text_with_unfinished
 from service.domain.model import Job, LetterState, Outcome, Position, ReplaceScope, Result
 from service.domain.provider_types import ProviderType, WriteMode
 
@@ -27,7 +28,7 @@ QUARANTINE_AFTER = 3
 JobKey = tuple[int, int] | int
 """A job's scope as its key names it: (year, type), or the id of a module."""
 
-_row = tables.dead_letters.c
+_columns = tables.dead_letters.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +105,32 @@ class Filter:
     def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
         """The conditions that a letter must meet, as SQL expressions."""
         if self.ids:
-            id_text = sa.cast(_row.id, sa.Text)
+            id_text = sa.cast(_columns.id, sa.Text)
             yield sa.or_(*(id_text.startswith(given, autoescape=True) for given in self.ids))
         if self.scopes:
             yield sa.or_(*map(_scope_condition, self.scopes))
         listed = {
-            _row.code: self.codes,
-            _row.original_topic: self.topics,
-            _row.provider_type: self.provider_types,
-            _row.job_id: self.jobs,
-            _row.state: self.states,
+            _columns.code: self.codes,
+            _columns.original_topic: self.topics,
+            _columns.provider_type: self.provider_types,
+            _columns.job_id: self.jobs,
+            _columns.state: self.states,
         }
         yield from (column.in_(values) for column, values in listed.items() if values)
         if self.older_than:
-            yield _row.parked_at < sa.func.now() - self.older_than
+            yield _columns.parked_at < sa.func.now() - self.older_than
         if self.newer_than:
-            yield _row.parked_at >= sa.func.now() - self.newer_than
+            yield _columns.parked_at >= sa.func.now() - self.newer_than
 
 
 def _scope_condition(key: JobKey) -> sa.ColumnElement[bool]:
     if isinstance(key, int):
-        return sa.any_(_row.modules) == key
+        return sa.any_(_columns.modules) == key
     # A unit-specific job has a year and a type too, but its scope is its module alone.
     year, type_id = key
     unit_specific = [known for known in ProviderType if known.is_unit_specific]
-    is_per_year = _row.provider_type.not_in(unit_specific)
-    return sa.and_(_row.year == year, _row.data_entry_type_id == type_id, is_per_year)
+    is_per_year = _columns.provider_type.not_in(unit_specific)
+    return sa.and_(_columns.year == year, _columns.data_entry_type_id == type_id, is_per_year)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,24 +150,24 @@ _COUNT_SINCE = text("""
     SELECT count(*) FROM dead_letters WHERE parked_at > :since AND replay_of IS NULL
 """)
 
-_COUNT_OPEN = text("""
+_COUNT_UNFINISHED = text_with_unfinished("""
     SELECT code, count(*) FROM dead_letters
-    WHERE state IN ('open', 'claimed', 'sent', 'quarantined') GROUP BY code ORDER BY code
+    WHERE state IN :unfinished GROUP BY code ORDER BY code
 """)
 
 
 async def find_letters(conn: AsyncConnection, chosen: Filter) -> list[Letter]:
     """The letters that the filter means, in the order in which they were parked."""
     query = sa.select(tables.dead_letters).where(*chosen.conditions()).limit(chosen.limit)
-    in_order = query.order_by(_row.parked_at, _row.original_offset, _row.id)
+    in_order = query.order_by(_columns.parked_at, _columns.original_offset, _columns.id)
     return [Letter.of(row) for row in await conn.execute(in_order)]
 
 
 async def count_by_code(conn: AsyncConnection, chosen: Filter) -> list[Group]:
     """The letters that the filter means as groups, the largest group first."""
-    oldest, newest = sa.func.min(_row.parked_at), sa.func.max(_row.parked_at)
-    counted = sa.select(_row.code, _row.state, sa.func.count(), oldest, newest)
-    query = counted.where(*chosen.conditions()).group_by(_row.code, _row.state)
+    oldest, newest = sa.func.min(_columns.parked_at), sa.func.max(_columns.parked_at)
+    counted = sa.select(_columns.code, _columns.state, sa.func.count(), oldest, newest)
+    query = counted.where(*chosen.conditions()).group_by(_columns.code, _columns.state)
     rows = (await conn.execute(query)).all()
 
     codes = {row.code for row in rows}
@@ -182,13 +183,15 @@ def _make_group(code: str, rows: Sequence[Any]) -> Group:
 
 async def states_of(conn: AsyncConnection, ids: Collection[UUID]) -> Mapping[UUID, LetterState]:
     """The present states of letters, by their ids."""
-    rows = await conn.execute(sa.select(_row.id, _row.state).where(_row.id.in_(ids)))
+    rows = await conn.execute(sa.select(_columns.id, _columns.state).where(_columns.id.in_(ids)))
     return {letter_id: LetterState(state) for letter_id, state in rows}
 
 
 async def find_successors(conn: AsyncConnection, letter_id: UUID) -> list[UUID]:
     """The ids of the letters that a replay of this letter became, the oldest first."""
-    query = sa.select(_row.id).where(_row.replay_of == letter_id).order_by(_row.parked_at)
+    query = (
+        sa.select(_columns.id).where(_columns.replay_of == letter_id).order_by(_columns.parked_at)
+    )
     return list(await conn.scalars(query))
 
 
@@ -198,9 +201,9 @@ async def count_since(conn: AsyncConnection, since: datetime) -> int:
     return counted
 
 
-async def count_open(conn: AsyncConnection) -> Mapping[str, int]:
-    """How many letters have not come to an end, by code."""
-    counted = await conn.execute(_COUNT_OPEN)
+async def count_unfinished(conn: AsyncConnection) -> Mapping[str, int]:
+    """How many letters are in one of the `UNFINISHED` states, by code."""
+    counted = await conn.execute(_COUNT_UNFINISHED)
     return {row[0]: row[1] for row in counted}
 
 
@@ -222,42 +225,49 @@ _INSERT = text("""
 
 # `open` and `quarantined` are here because the operator's process may have been killed after it
 # sent the message and before it marked the letter as sent. Its claim was then taken back.
-_FAIL_AGAIN = text("""
+_FAIL_AGAIN = text_with_unfinished("""
     UPDATE dead_letters
     SET state = 'failed', state_at = now(), state_by = 'worker', state_reason = :reason
     WHERE id = :replay_of AND original_topic = :original_topic
-      AND state IN ('open', 'claimed', 'sent', 'quarantined')
+      AND state IN :unfinished
 """)
 
 _NOTE_POSITION = text("""
     UPDATE dead_letters SET dlq_partition = :partition, dlq_offset = :offset WHERE id = :id
 """)
 
-# In the order of the conditions: letters that this job is an edited copy of, letters of the job
-# itself, older letters whose whole scope it has replaced. A letter with `job_id_conflict` is of
-# another upload that used the same job id, so the end of this job says nothing about it.
-_SETTLE = text("""
+# A letter with `job_id_conflict` is of another upload that used the same job id, so the end of this
+# job says nothing about it. The locks of this UPDATE: see `jobs.transaction`.
+_SETTLE = text_with_unfinished("""
     UPDATE dead_letters
     SET state = CASE
+            -- This job is no edited copy of the letter. The letter is its own, or is an older one
+            -- whose scope it has replaced.
             WHEN edited_as IS DISTINCT FROM :job_id
                 THEN CASE WHEN job_id = :job_id THEN 'resolved' ELSE 'superseded' END
+            -- This job is the edited copy of the letter, and its rows are in the tables.
             WHEN :changed THEN 'resolved'
+            -- The edited copy was rejected or superseded: the letter needs an operator again.
             WHEN replay_count >= :quarantine_after THEN 'quarantined'
             ELSE 'open' END,
         state_at = now(), state_by = 'worker', state_reason = :reason
-    WHERE (edited_as = :job_id AND state NOT IN ('resolved', 'superseded', 'discarded'))
-       OR (state IN ('open', 'claimed', 'sent', 'quarantined')
-           AND job_id = :job_id AND code <> 'job_id_conflict')
+    WHERE
+       -- 1. The letter that this job is an edited copy of. It may be `failed`, if a first try to
+       --    process the copy was parked.
+          (edited_as = :job_id AND state NOT IN ('resolved', 'superseded', 'discarded'))
+       -- 2. Letters of the job itself: its message was replayed, or came a second time.
+       OR (state IN :unfinished AND job_id = :job_id AND code <> 'job_id_conflict')
+       -- 3. Older letters of the same provider type, whose whole scope this job has replaced. Not
+       --    `claimed` or `sent` ones: their jobs are on their way, and settle them when they end.
        OR (:replaced AND state IN ('open', 'quarantined') AND job_id < :job_id
            AND provider_type = :provider_type AND data_entry_type_id = :type_id AND year = :year
            AND (:is_whole OR modules <@ CAST(:modules AS bigint[])))
 """)
 
-_SETTLE_REPEAT = text("""
+_SETTLE_REPEAT = text_with_unfinished("""
     UPDATE dead_letters
     SET state = 'resolved', state_at = now(), state_by = 'worker', state_reason = :reason
-    WHERE job_id = :job_id AND code <> 'job_id_conflict'
-      AND state IN ('open', 'claimed', 'sent', 'quarantined')
+    WHERE job_id = :job_id AND code <> 'job_id_conflict' AND state IN :unfinished
 """)
 
 
@@ -396,9 +406,10 @@ async def mark_sent(conn: AsyncConnection, letter_id: UUID, *, by: str, reason: 
 async def take_back_claims(
     conn: AsyncConnection, *, after: timedelta, by: str
 ) -> Mapping[UUID, LetterState]:
-    """End claims older than `after`, whose operator's process was killed; the letters' new states.
+    """End claims older than `after`, whose operator's process was killed.
 
-    A letter is `sent` if its job was begun since the claim, else it is as it was before the claim.
+    Returns the letters' new states. A letter is `sent` if its job was begun since the claim, else
+    it is as it was before the claim.
     """
     given = {"after": after, "by": by, "quarantine_after": QUARANTINE_AFTER}
     return {row.id: LetterState(row.state) for row in await conn.execute(_TAKE_BACK, given)}
@@ -407,7 +418,7 @@ async def take_back_claims(
 async def discard_letters(
     conn: AsyncConnection, letters: Collection[Letter], *, by: str, reason: str
 ) -> list[UUID]:
-    """Discard the letters that have not changed since they were read; the ids of those letters."""
+    """Discard the letters that have not changed since they were read. Returns their ids."""
     discarded = []
     for letter in letters:
         rows = await conn.execute(_DISCARD, _as_it_was_read(letter) | {"by": by, "reason": reason})

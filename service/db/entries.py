@@ -72,8 +72,8 @@ async def held_ids(
     return held
 
 
-class JobIds:
-    """The job ids that the column `created_by_id` can hold.
+class JobIdWidth:
+    """Knows which job ids the column `created_by_id` can hold.
 
     A host application that tracked sources before us may have made the column a 4-byte integer.
     The database is asked for the width once, and again for an id that does not fit: the column may
@@ -83,7 +83,7 @@ class JobIds:
     def __init__(self) -> None:
         self._largest = 0
 
-    async def hold(self, conn: AsyncConnection, job_id: int) -> bool:
+    async def fits(self, conn: AsyncConnection, job_id: int) -> bool:
         """Return True if `created_by_id` can hold this job id."""
         if job_id > self._largest:
             self._largest = await conn.scalar(_LARGEST_JOB_ID) or 0

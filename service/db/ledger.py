@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.db.letter_states import text_with_unfinished
 from service.domain.errors import JobIdConflict
 from service.domain.model import Job, Outcome, Record, Result
 
@@ -36,15 +37,13 @@ _READ = text("""
 
 _READ_AND_LOCK = text(_READ.text + " FOR UPDATE")
 
-_CLOSE = text("""
+_CLOSE = text_with_unfinished("""
     UPDATE upload_jobs
     SET outcome = :outcome, finished_at = :now, superseded_by = :superseded_by,
         rows_total = :total, rows_processed = :processed, rows_skipped = :skipped,
         event_key = :event_key, event_headers = :event_headers, event = :event
     WHERE job_id = :job_id
-    RETURNING EXISTS (
-        SELECT FROM dead_letters WHERE state IN ('open', 'claimed', 'sent', 'quarantined')
-    )
+    RETURNING EXISTS (SELECT FROM dead_letters WHERE state IN :unfinished)
 """)
 
 # With synchronous_commit off, the commit does not wait for the disk. If a crash of the server loses

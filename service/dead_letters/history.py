@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.db import audit, dead_letters
-from service.db.audit import Action
+from service.db.audit import AuditLine
 from service.db.dead_letters import Letter
 from service.dead_letters.select import find_by_id
 from service.domain.model import LetterState
@@ -32,7 +32,7 @@ class LetterHistory:
     """
 
     letter: Letter
-    actions: Sequence[Action]
+    actions: Sequence[AuditLine]
     came_back_as: Sequence[UUID]
 
     def entries(self) -> Iterator[HistoryEntry]:
@@ -61,13 +61,13 @@ async def read_history(conn: AsyncConnection, letter_id: str) -> LetterHistory:
     )
 
 
-def describe_result(action: Action, letter_id: UUID) -> str:
+def describe_result(action: AuditLine, letter_id: UUID) -> str:
     """Return what an action did to one letter, and the reason that was given for it."""
     result = _result_of(action, str(letter_id))
     return f"{result} ({action.reason})" if action.reason else result
 
 
-def _result_of(action: Action, letter_id: str) -> str:
+def _result_of(action: AuditLine, letter_id: str) -> str:
     if action.outcome is None:
         return "never completed: its process was killed, or is still at it"
     for result, ids in action.outcome.get("letters", {}).items():

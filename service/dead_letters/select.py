@@ -11,14 +11,6 @@ from service.domain.catalogue import entry_type
 from service.domain.errors import UploadError
 from service.domain.model import LetterState
 
-UNSETTLED = (
-    LetterState.OPEN,
-    LetterState.CLAIMED,
-    LetterState.SENT,
-    LetterState.QUARANTINED,
-)
-"""The states of letters that still need an end."""
-
 SHORTEST_ID = 4
 """The fewest characters of an id that select a letter."""
 

@@ -67,6 +67,10 @@ class LetterState(StrEnum):
     DISCARDED = "discarded"
 
 
+UNFINISHED = (LetterState.OPEN, LetterState.CLAIMED, LetterState.SENT, LetterState.QUARANTINED)
+"""The states of dead letters that still need an end."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimCheck:
     """A claim check: the message's description of a job's file.

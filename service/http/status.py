@@ -90,7 +90,7 @@ class Status:
     async def _backlog(self) -> dict[str, Any]:
         async with self.engine.connect() as conn:
             count, oldest = await ledger.count_unannounced(conn)
-            open_letters = dict(await dead_letters.count_open(conn))
+            open_letters = dict(await dead_letters.count_unfinished(conn))
             stop_reason = await read_stop_reason(conn)
         return {
             "unannounced": {

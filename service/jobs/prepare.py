@@ -4,15 +4,12 @@
 The rows themselves are read and checked later, while the transaction writes them.
 """
 
-import shutil
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +21,7 @@ from service.domain.errors import JobIdTooLarge, Refusal
 from service.domain.model import Job, Placement
 from service.domain.provider_types import WriteMode
 from service.files.fetch import fetch_file
+from service.files.spools import spool_directory
 from service.files.store import FileStore
 from service.jobs.background import background_task
 from service.rows.checker import EntryChecker, FactorChecker, RowTags
@@ -38,9 +36,6 @@ MakeChecker = Callable[[Sequence[str]], EntryChecker | FactorChecker]
 LONGEST_NAME = 255
 """Longest name of a file in bytes, as common file systems allow it."""
 
-SPOOL_PREFIX = "uploads-spool-"
-"""Beginning of the names of the temporary directories that hold a job's local files."""
-
 
 @dataclass(frozen=True, slots=True)
 class PrepareDependencies:
@@ -49,7 +44,7 @@ class PrepareDependencies:
     engine: AsyncEngine
     store: FileStore
     limits: LimitSettings
-    job_ids: entries.JobIds = field(default_factory=entries.JobIds)
+    job_id_width: entries.JobIdWidth = field(default_factory=entries.JobIdWidth)
 
 
 @asynccontextmanager
@@ -62,7 +57,7 @@ async def prepare_upload(
     `Poison`, `Transient` and `Environment` errors of fetching.
     """
     kind = _catalogue_type(job)
-    with TemporaryDirectory(prefix=f"{SPOOL_PREFIX}{job.job_id}-") as directory:
+    with spool_directory(job.job_id) as directory:
         module = await _find_named_module(job, kind, dependencies)
 
         # The look-ups run while the file is fetched; the header is known once it is open.
@@ -105,23 +100,6 @@ def reject_url(job: Job, store: FileStore) -> str:
         if len(name.encode()) + len(suffix) <= LONGEST_NAME:
             return store.sibling_url(location, suffix)
     return store.url_under_root(f"rejected/{job.job_id}.csv")
-
-
-def clear_abandoned_spools(older_than: float) -> int:
-    """Delete the local files of workers that were killed; the number of directories deleted.
-
-    Without this, a worker that is killed again and again would fill its disk. Directories that
-    were changed in the last `older_than` seconds stay, since a worker may still use them.
-    """
-    before = time.time() - older_than
-    abandoned = [
-        path
-        for path in Path(gettempdir()).glob(f"{SPOOL_PREFIX}*")
-        if path.stat().st_mtime < before
-    ]
-    for path in abandoned:
-        shutil.rmtree(path, ignore_errors=True)
-    return len(abandoned)
 
 
 def _catalogue_type(job: Job) -> CatalogueType:
@@ -209,7 +187,7 @@ async def _look_up_checker(
 
     units = held = None
     async with autocommit(dependencies.engine).connect() as conn:
-        if not await dependencies.job_ids.hold(conn, job.job_id):
+        if not await dependencies.job_id_width.fits(conn, job.job_id):
             raise JobIdTooLarge("job_id", job_id=job.job_id)
         if module is None:
             units = await modules.units_of_year(conn, job.year, kind.module_type_id)

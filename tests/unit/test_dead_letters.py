@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from service.cli.dead_letters.view import age, as_text, describe_counts
-from service.db.audit import Action
+from service.db.audit import AuditLine
 from service.db.dead_letters import Filter
 from service.dead_letters.discard import require_discardable
 from service.dead_letters.edit import (
@@ -197,7 +197,7 @@ def test_a_filter_for_other_letters_than_those_that_may_be_sent_is_refused(requi
 def test_a_history_says_what_an_action_did_to_one_letter(
     outcome: dict[str, Any] | None, reason: str | None, result: str
 ) -> None:
-    action = Action(1, datetime.now(UTC), "ann", "replay", None, reason, outcome)
+    action = AuditLine(1, datetime.now(UTC), "ann", "replay", None, reason, outcome)
     assert describe_result(action, ID) == result
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.jobs.prepare import SPOOL_PREFIX, clear_abandoned_spools
+from service.files.spools import SPOOL_PREFIX, clear_abandoned_spools
 
 
 def test_old_spools_go_and_those_of_jobs_at_work_stay(

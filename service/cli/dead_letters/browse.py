@@ -36,8 +36,8 @@ from service.dead_letters.guard import read_stop_reason
 from service.dead_letters.history import HistoryEntry, LetterHistory, read_history
 from service.dead_letters.parked_record import own_headers
 from service.dead_letters.records import read_originals
-from service.dead_letters.select import UNSETTLED, select_letters
-from service.domain.model import Record
+from service.dead_letters.select import select_letters
+from service.domain.model import UNFINISHED, Record
 from service.kafka.record_reader import record_reader
 from service.settings import DatabaseOnly, Settings
 
@@ -49,7 +49,7 @@ def register(cli: typer.Typer) -> None:
     cli.command()(export)
 
 
-@with_letter_options(*UNSETTLED)
+@with_letter_options(*UNFINISHED)
 def list_(
     selection: LetterSelection,
     every: Annotated[
