@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.contract.messages import parse_job
 from service.contract.topics import Topics
-from service.db import ledger, newer_heads
+from service.db import fences, ledger
 from service.db.dead_letters import Letter
 from service.dead_letters.records import Read, read_originals
 from service.domain.catalogue import entry_type
@@ -223,7 +223,7 @@ class Judge:
         known_modules = modules if job.replace_scope is ReplaceScope.AFFECTED else None
         module_type_id = entry_type(job.data_entry_type_id).module_type_id
         async with self.engine.connect() as conn:
-            heads = await newer_heads.heads_above(conn, job, module_type_id, among=known_modules)
+            heads = await fences.heads_above(conn, job, module_type_id, among=known_modules)
         if heads.highest is None:
             return None
 
@@ -238,8 +238,8 @@ class Judge:
 
     async def _check_factor_head(self, job: Job) -> Finding | None:
         async with self.engine.connect() as conn:
-            newer = await newer_heads.factors_above(conn, job)
-        return None if newer is None else _superseded_by(newer)
+            head = await fences.factors_above(conn, job)
+        return None if head is None else _superseded_by(head)
 
 
 def _superseded_by(job_id: int) -> Finding:

@@ -1,7 +1,6 @@
-"""The newer heads that a job would meet if it were processed now.
+"""The heads above its fence that a job would meet if it were processed now.
 
-Every function works in a read-only transaction. The fence is the one that `scopes` and `factors`
-apply when a job takes its heads.
+Every function only reads. `scopes` and `factors` apply the same fence when a job takes its heads.
 """
 
 from collections.abc import Sequence
@@ -64,5 +63,5 @@ async def heads_above(
 async def factors_above(conn: AsyncConnection, job: Job) -> int | None:
     """The id of the job whose factors are in force, if it is above this job's fence, else None."""
     scope = {"type_id": job.data_entry_type_id, "year": job.year, "fence": job.fence}
-    newer: int | None = await conn.scalar(_FACTORS_ABOVE, scope)
-    return newer
+    head_above_fence: int | None = await conn.scalar(_FACTORS_ABOVE, scope)
+    return head_above_fence
