@@ -87,7 +87,11 @@ def edit(
         _show_result(preview, execute=False, as_json=as_json)
         return
 
-    options = {"id": letter_id, "set": assignments, "file": file and str(file)}
+    options = {
+        "id": letter_id,
+        "set": assignments,
+        "file": None if file is None else str(file),
+    }
     action = OperatorAction(operator_name(by), "edit", options, reason)
     result = asyncio.run(_connect_and_run(letter_id, changes, file, action, force=force))
     _show_result(result, execute=True, as_json=as_json)
