@@ -30,7 +30,7 @@ from service.files.store import FileStore
 from service.kafka.connection import connection_options
 from service.kafka.topic_admin import ensure_topics
 from service.rows.checker import EntryChecker, RowTags, key_of, line_of
-from service.rows.copy_stream import joined_to_pieces, sorted_in_windows
+from service.rows.copy_stream import join_into_pieces, sort_in_windows
 from service.rows.table import open_csv
 from service.rows.upload import CHUNK_ROWS
 
@@ -89,9 +89,9 @@ async def once(
                 chunks.append(checker.check(rows)[0])
     watch["check"][-1] -= watch["parse"][-1]
     with watch("order"):
-        ordered = sorted_in_windows(iter(chunks), key_of, CHUNK_ROWS)
+        ordered = sort_in_windows(iter(chunks), key_of, CHUNK_ROWS)
         pieces = list(
-            joined_to_pieces(b"\n".join([*map(line_of, chunk), b""]) for chunk in ordered)
+            join_into_pieces(b"\n".join([*map(line_of, chunk), b""]) for chunk in ordered)
         )
     await write(watch, settings, pieces, checker, job_id)
     topic = Topics(settings.kafka.topic_prefix).completed

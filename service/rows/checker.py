@@ -29,8 +29,8 @@ from service.rows.row_rules import (
     Layout,
     RowValues,
     Rules,
+    quotable_cell,
     read_row,
-    shortened,
     sum_rule,
 )
 
@@ -201,7 +201,7 @@ class EntryChecker(_RowChecker):
     def _destination_of(self, values: RowValues) -> tuple[int, bytes]:
         """The destination of a row that names its unit. Raises `InvalidCell`."""
         name = str(values[UNIT.name])
-        cell = shortened(name)
+        cell = quotable_cell(name)
         if name not in self._units:
             raise InvalidCell(UNIT.name, RowErrorCode.UNKNOWN_UNIT, cell=cell)
         if name not in self.destinations:
@@ -212,7 +212,7 @@ class EntryChecker(_RowChecker):
     def _reserve_unique_id(self, module_id: int, column: str, value: str, number: int) -> None:
         """Reserve a unique id for row `number`. Raises `InvalidCell` if another row has it."""
         key = (module_id, value)
-        cell = shortened(value)
+        cell = quotable_cell(value)
         if key in self.row_of_id:
             raise InvalidCell(
                 column,

@@ -2,10 +2,10 @@
 
 `Upload.lines` combines these steps:
 
-1. `sorted_in_windows` puts the rows of a module next to each other.
-2. `joined_to_pieces` joins the lines to pieces that are worth handing to another thread.
-3. `made_ahead` runs a worker thread, and the event loop sends the pieces meanwhile.
-   `without_thread` needs no thread; it is for uploads of a few rows.
+1. `sort_in_windows` puts the rows of a module next to each other.
+2. `join_into_pieces` joins the lines into pieces that are worth handing to another thread.
+3. `run_ahead_in_thread` runs steps 1 and 2 in a worker thread, and the event loop sends the pieces
+   meanwhile. `run_in_this_thread` needs no other thread; it is for uploads of a few rows.
 
 Steps 1 and 2 are ordinary generators: each asks the one before it for more, back to the reader of
 the file. So the thread that step 3 starts also reads and checks the rows.
@@ -31,11 +31,11 @@ PIECES_AHEAD = 4
 and be woken for every piece."""
 
 _ROW_THREADS = ThreadPoolExecutor(32, "rows")
-"""An executor for `made_ahead` alone. Its threads wait for their consumers; in the event loop's
-shared executor they would block other work, such as looking up host names."""
+"""An executor for `run_ahead_in_thread` alone. Its threads wait for their consumers; in the event
+loop's shared executor they would block other work, such as looking up host names."""
 
 
-def sorted_in_windows(
+def sort_in_windows(
     chunks: Iterator[list[T]], key: Callable[[T], Any], chunk_size: int
 ) -> Iterator[list[T]]:
     """The items of `chunks`, sorted by `key` within windows, in chunks of at most `chunk_size`.
@@ -43,22 +43,23 @@ def sorted_in_windows(
     Items with equal keys keep their order. Rows of one module that arrive together cost the
     database half the time, because they go to the same pages of the table and of its indexes.
 
-    While one window is handed on, the next one is gathered: each chunk that is read gives one that
-    is sent. So neither the reader nor the sender waits for a whole window. While no window is
-    ready, the chunks given are empty.
+    For each chunk read into the current window, yield one sorted chunk of the previous window, or
+    an empty chunk if there is none. So the work is spread evenly: neither the reader nor the sender
+    waits for a whole window.
     """
-    gathered: list[T] = []
-    ready: Iterator[list[T]] = iter(())
-    window = FIRST_WINDOW
+    current: list[T] = []
+    previous: Iterator[list[T]] = iter(())
+    window_size = FIRST_WINDOW
     for chunk in chunks:
-        gathered += chunk
-        if len(gathered) >= window:
-            yield from ready
-            ready, gathered = _sorted_chunks(gathered, key, chunk_size), []
-            window = min(2 * window, LARGEST_WINDOW)
-        yield next(ready, [])
-    yield from ready
-    yield from _sorted_chunks(gathered, key, chunk_size)
+        current += chunk
+        if len(current) >= window_size:
+            yield from previous
+            previous, current = _sorted_chunks(current, key, chunk_size), []
+            window_size = min(2 * window_size, LARGEST_WINDOW)
+        yield next(previous, [])
+
+    yield from previous
+    yield from _sorted_chunks(current, key, chunk_size)
 
 
 def _sorted_chunks(items: list[T], key: Callable[[T], Any], chunk_size: int) -> Iterator[list[T]]:
@@ -66,7 +67,7 @@ def _sorted_chunks(items: list[T], key: Callable[[T], Any], chunk_size: int) -> 
     return (items[start : start + chunk_size] for start in range(0, len(items), chunk_size))
 
 
-def joined_to_pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def join_into_pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of `PIECE_BYTES` or more; the last piece may be smaller or empty."""
     parts, size = [], 0
     for chunk in chunks:
@@ -78,8 +79,8 @@ def joined_to_pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
-async def made_ahead(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The pieces of an iterator that a worker thread runs, without the empty ones.
+async def run_ahead_in_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Run an iterator in a worker thread, ahead of the consumer; yield its non-empty pieces.
 
     At most `PIECES_AHEAD` pieces wait for the consumer, so a slow consumer does not fill the
     memory. An error in the iterator is raised here after the pieces before it. If the
@@ -120,7 +121,7 @@ async def made_ahead(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
         await asyncio.wait([thread_end])
 
 
-async def without_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The pieces without the empty ones, made in this thread; for small uploads."""
+async def run_in_this_thread(pieces: Iterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Run an iterator in the thread of the event loop; yield its non-empty pieces."""
     for piece in filter(None, pieces):
         yield piece

@@ -39,7 +39,7 @@ from service.domain.catalogue import (
     SumAtMost,
     columns_of,
 )
-from service.domain.texts import TextValue, message_of
+from service.domain.texts import TextValue, message_of, shorten
 
 QUOTED_LENGTH = 40
 """The most characters of a cell that a message quotes."""
@@ -80,7 +80,7 @@ class InvalidCell(Exception):
     """The first mistake in a row.
 
     `message` is made of the code, the case and the values. The value `cell` is the cell's text as
-    `shortened` gives it.
+    `quotable_cell` gives it.
     """
 
     def __init__(
@@ -117,6 +117,12 @@ class Layout:
             names.index(column.name) if column.name in names else None for column in columns
         )
         return cls(columns, positions, len(names))
+
+    def position_of(self, column: Column) -> int | None:
+        """The index of a column's cell in a row; None if there is no such column or cell."""
+        if column not in self.columns:
+            return None
+        return self.positions[self.columns.index(column)]
 
     def only(self, columns: Container[Column]) -> Self:
         """The layout of the same rows that reads only these columns."""
@@ -159,9 +165,9 @@ def read_cell(column: Column, cell: str) -> CellValue | None:
     """The value of one cell; None if it is empty and has no default. Raises `InvalidCell`."""
     text = cell.strip()
     if isinstance(cell, NestedJson):
-        raise InvalidCell(column.name, RowErrorCode.NESTED_VALUE, cell=shortened(str(cell)))
+        raise InvalidCell(column.name, RowErrorCode.NESTED_VALUE, cell=quotable_cell(str(cell)))
     if "\0" in text:
-        raise InvalidCell(column.name, RowErrorCode.NUL_CHARACTER, cell=shortened(text))
+        raise InvalidCell(column.name, RowErrorCode.NUL_CHARACTER, cell=quotable_cell(text))
     if not text:
         return _read_empty_cell(column)
     match column:
@@ -197,21 +203,22 @@ def sum_rule(rule: SumAtMost) -> Rules:
     return {last: check_sum}
 
 
-def shortened(text: str) -> str:
-    """A cell as a message quotes it: at most `QUOTED_LENGTH` printable characters."""
+def quotable_cell(text: str) -> str:
+    """A cell's text as a message quotes it: escaped, and cut to `QUOTED_LENGTH` characters.
+
+    Characters that are not printable are escaped as in the source of Python.
+    """
     # One character more than is quoted is enough to see that the text is longer.
     beginning = text[: QUOTED_LENGTH + 1]
     shown = "".join(
         character if character.isprintable() else repr(character)[1:-1] for character in beginning
     )
-    if len(shown) <= QUOTED_LENGTH:
-        return shown
-    return f"{shown[: QUOTED_LENGTH - 1]}…"
+    return shorten(shown, QUOTED_LENGTH)
 
 
 def _read_empty_cell(column: Column) -> CellValue | None:
     if column.required:
-        raise InvalidCell(column.name, RowErrorCode.REQUIRED, example=shortened(column.example))
+        raise InvalidCell(column.name, RowErrorCode.REQUIRED, example=quotable_cell(column.example))
     return column.default
 
 
@@ -233,7 +240,7 @@ def _read_number(column: Number, text: str) -> float | int:
 def _raise_with_range(column: Number, code: RowErrorCode, case: str, text: str) -> NoReturn:
     """Refuse a number that the column does not accept; the message names the range that it does."""
     values: dict[str, TextValue] = {
-        "cell": shortened(text),
+        "cell": quotable_cell(text),
         "minimum": column.minimum,
         "measure": column.measure,
     }
@@ -265,23 +272,23 @@ def _raise_not_a_number(column: Number, text: str) -> NoReturn:
             column.name,
             RowErrorCode.DECIMAL_COMMA,
             "or_thousands" if ambiguous else "alone",
-            cell=shortened(text),
-            with_point=shortened(with_point),
-            without_commas=shortened(without_commas),
+            cell=quotable_cell(text),
+            with_point=quotable_cell(with_point),
+            without_commas=quotable_cell(without_commas),
         )
     if _DECIMAL_NUMBER.fullmatch(without_commas):
         raise InvalidCell(
             column.name,
             RowErrorCode.NOT_A_NUMBER,
             "separators",
-            cell=shortened(text),
-            without_commas=shortened(without_commas),
+            cell=quotable_cell(text),
+            without_commas=quotable_cell(without_commas),
         )
     raise InvalidCell(
         column.name,
         RowErrorCode.NOT_A_NUMBER,
         "other",
-        cell=shortened(text),
+        cell=quotable_cell(text),
         example=column.example or "12.5",
     )
 
@@ -294,7 +301,7 @@ def _read_choice(column: Choice, text: str) -> str:
     # Only the beginning is compared: the time of the comparison grows with the length of the text.
     beginning = text[:QUOTED_LENGTH].lower()
     close = get_close_matches(beginning, column.choices, n=1)
-    values: dict[str, TextValue] = {"cell": shortened(text), "listed": column.choices}
+    values: dict[str, TextValue] = {"cell": quotable_cell(text), "listed": column.choices}
     if close:
         raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "close", close=close[0], **values)
     raise InvalidCell(column.name, RowErrorCode.NOT_IN_LIST, "none_close", **values)
@@ -307,12 +314,12 @@ def _read_date(column: Date, text: str) -> str:
             column.name,
             RowErrorCode.BAD_DATE,
             "form",
-            cell=shortened(text),
+            cell=quotable_cell(text),
             example=column.example,
         )
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise InvalidCell(
-            column.name, RowErrorCode.BAD_DATE, "no_such_day", cell=shortened(text)
+            column.name, RowErrorCode.BAD_DATE, "no_such_day", cell=quotable_cell(text)
         ) from None

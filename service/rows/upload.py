@@ -11,7 +11,12 @@ from service.domain.catalogue import UNIT
 from service.domain.errors import Refusal, TooLarge
 from service.domain.model import Job, OnRowError, Reason, RowError
 from service.rows.checker import BadRow, CopyRow, EntryChecker, FactorChecker, key_of, line_of
-from service.rows.copy_stream import joined_to_pieces, made_ahead, sorted_in_windows, without_thread
+from service.rows.copy_stream import (
+    join_into_pieces,
+    run_ahead_in_thread,
+    run_in_this_thread,
+    sort_in_windows,
+)
 from service.rows.reject_file import RejectFile
 from service.rows.table import Table
 
@@ -29,8 +34,10 @@ ProgressStage = Literal["fetching", "inserting", "replacing"]
 class Progress:
     """How far a job has come.
 
-    Bytes are those of the stored file while the stage is `fetching`, and those of the decompressed
-    local file after it. `bytes_total` is None as long as it is not known.
+    The bytes are first those of the stored file, while it is fetched. Then they are those of the
+    decompressed local file: `bytes_done` begins again at 0, a little before the stage becomes
+    `inserting`, because the header is read in between. `bytes_total` is None as long as it is not
+    known, and for inline rows.
     """
 
     stage: ProgressStage = "fetching"
@@ -98,8 +105,13 @@ class Upload:
         malformed file ends the stream early, and `reason` then says so. Raises `TooLarge` if there
         are more rows than allowed.
         """
-        run = without_thread if self._table.is_short else made_ahead
-        async with aclosing(run(joined_to_pieces(self._lines_of_chunks()))) as pieces:
+        iterator = join_into_pieces(self._lines_of_chunks())
+        if self._table.is_short:
+            stream = run_in_this_thread(iterator)
+        else:
+            stream = run_ahead_in_thread(iterator)
+
+        async with aclosing(stream) as pieces:
             async for piece in pieces:
                 yield piece
                 crash.point("mid_copy")
@@ -128,7 +140,7 @@ class Upload:
             isinstance(self.checker, EntryChecker) and self.checker.destination is None
         )
         if has_many_modules:
-            chunks = sorted_in_windows(chunks, key_of, CHUNK_ROWS)
+            chunks = sort_in_windows(chunks, key_of, CHUNK_ROWS)
 
         for chunk in chunks:
             # The last item is empty so that the last line ends with a newline, as COPY needs it.
@@ -165,10 +177,13 @@ def _modules_of(bad: list[BadRow], checker: EntryChecker | FactorChecker) -> Ite
     if isinstance(checker, FactorChecker) or checker.destination is not None:
         return
 
-    unit = checker.layout.positions[checker.layout.columns.index(UNIT)]
-    if unit is None:
+    position = checker.layout.position_of(UNIT)
+    if position is None:
         return
     for row in bad:
-        name = row.cells[unit].strip() if unit < len(row.cells) else ""
-        if name in checker.destinations:
-            yield checker.destinations[name][0]
+        if position >= len(row.cells):
+            continue
+        destination = checker.destinations.get(row.cells[position].strip())
+        if destination is not None:
+            module_id, _ = destination
+            yield module_id

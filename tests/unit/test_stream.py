@@ -13,10 +13,10 @@ from service.rows import copy_stream
 from service.rows.copy_stream import (
     PIECE_BYTES,
     PIECES_AHEAD,
-    joined_to_pieces,
-    made_ahead,
-    sorted_in_windows,
-    without_thread,
+    join_into_pieces,
+    run_ahead_in_thread,
+    run_in_this_thread,
+    sort_in_windows,
 )
 from tests.support.until import until
 
@@ -43,7 +43,7 @@ def test_every_row_comes_once_and_each_modules_in_the_order_of_the_file(
         patch.setattr(copy_stream, "FIRST_WINDOW", window)
         patch.setattr(copy_stream, "LARGEST_WINDOW", 2 * window)
         rows = numbered(modules)
-        chunks = list(sorted_in_windows(iter(chunked(rows, size)), module, size))
+        chunks = list(sort_in_windows(iter(chunked(rows, size)), module, size))
     found = list(chain.from_iterable(chunks))
     assert sorted(found) == sorted(rows)
     assert all(len(chunk) <= size for chunk in chunks)
@@ -54,7 +54,7 @@ def test_every_row_comes_once_and_each_modules_in_the_order_of_the_file(
 
 def test_the_rows_of_a_window_lie_together_by_module() -> None:
     rows = numbered([1, 2, 3, 1, 2, 3])
-    found = list(chain.from_iterable(sorted_in_windows(iter(chunked(rows, 2)), module, 2)))
+    found = list(chain.from_iterable(sort_in_windows(iter(chunked(rows, 2)), module, 2)))
     assert [number for number, _ in groupby(found, key=module)] == [1, 2, 3]
 
 
@@ -67,25 +67,25 @@ def test_sending_begins_long_before_all_is_read() -> None:
             taken += len(chunk)
             yield chunk
 
-    next(filter(None, sorted_in_windows(chunks(), module, 250)))
+    next(filter(None, sort_in_windows(chunks(), module, 250)))
     assert taken <= 2 * copy_stream.FIRST_WINDOW
 
 
 @given(st.lists(st.binary(max_size=40_000), max_size=8))
 def test_pieces_are_the_same_bytes_and_none_is_small_but_the_last(chunks: list[bytes]) -> None:
-    *pieces, last = joined_to_pieces(iter(chunks))
+    *pieces, last = join_into_pieces(iter(chunks))
     assert b"".join([*pieces, last]) == b"".join(chunks)
     assert all(len(piece) >= PIECE_BYTES for piece in pieces)
     assert len(last) < PIECE_BYTES
 
 
-@pytest.mark.parametrize("make", [made_ahead, without_thread])
+@pytest.mark.parametrize("make", [run_ahead_in_thread, run_in_this_thread])
 async def test_pieces_come_in_their_order_without_the_empty_ones(make) -> None:
     async with aclosing(make(iter([b"a", b"", b"b", b"c"]))) as pieces:
         assert [piece async for piece in pieces] == [b"a", b"b", b"c"]
 
 
-@pytest.mark.parametrize("make", [made_ahead, without_thread])
+@pytest.mark.parametrize("make", [run_ahead_in_thread, run_in_this_thread])
 async def test_an_error_reaches_the_consumer_after_what_came_before_it(make) -> None:
     def pieces():
         yield b"a"
@@ -106,7 +106,7 @@ async def test_the_thread_is_only_a_few_pieces_ahead() -> None:
             made.append(number)
             yield b"x"
 
-    async with aclosing(made_ahead(pieces())) as found:
+    async with aclosing(run_ahead_in_thread(pieces())) as found:
         await anext(found)
         await until(
             lambda: len(made) >= PIECES_AHEAD, within=5, what="the thread has made what it may"
@@ -126,7 +126,7 @@ async def test_a_consumer_that_stops_early_waits_for_the_thread_to_end() -> None
             ended.set()
 
     source = pieces()
-    async with aclosing(made_ahead(source)) as found:
+    async with aclosing(run_ahead_in_thread(source)) as found:
         await anext(found)
     source.close()  # raises where the thread still runs it
     assert ended.is_set()
