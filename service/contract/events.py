@@ -22,7 +22,10 @@ PARKED = "uploads.job.parked"
 PROGRESS = "uploads.job.progress"
 
 _NAMESPACE = UUID("8f0f2c6e-5a0e-5c5e-9b1d-6d7c1f6a4a10")
-"""For the ids of completion events. Never change it: consumers drop repeats by their id."""
+"""The namespace of the ids of completion events.
+
+Never change it: every job would get another id, and consumers drop repeated events by their id.
+"""
 
 
 class _Body(BaseModel):
@@ -157,7 +160,10 @@ class UploadParked(_Body):
 
 
 class UploadProgress(_Body):
-    """How far a job has come. A job sends at most one such event a second."""
+    """How far a job has come.
+
+    A job sends one such event every `UPLOADS_ANNOUNCE__PROGRESS_INTERVAL` seconds.
+    """
 
     schema_version: Literal[1] = 1
     job_id: int

@@ -17,7 +17,12 @@ MAX_JOB_ID = 2**53 - 1
 
 
 class ReplaceScope(StrEnum):
-    """Where a per-year job replaces rows: in modules it has rows for, or in all of the year."""
+    """Where a per-year job replaces the rows of its type and source.
+
+    - `affected`: in the modules that have a valid row in the upload.
+    - `year`: in all modules of the year, because the upload is a complete export. A module without
+      a row in it loses its rows.
+    """
 
     AFFECTED = "affected"
     YEAR = "year"
@@ -31,7 +36,14 @@ class OnRowError(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The final outcome of a job. `rejected` and `superseded` jobs leave the tables unchanged."""
+    """How a job ended.
+
+    - `succeeded`: all rows were valid, and all are written.
+    - `partial`: the valid rows are written; the invalid ones are skipped.
+    - `rejected`: the upload was refused, and `reason` says why. No row is changed.
+    - `superseded`: a job that is newer, or above `based_on`, has already replaced rows of the same
+      scope. No row is changed.
+    """
 
     SUCCEEDED = "succeeded"
     PARTIAL = "partial"
@@ -132,9 +144,9 @@ class Job:
 
     @property
     def key(self) -> str:
-        """The scope of the job as text: the module's id, or `year:type`.
+        """The Kafka key of the job's messages and events: `year:type`, or the module's id.
 
-        It is the Kafka key of the job's messages and events, so those of one scope stay in order.
+        Jobs that may touch the same rows always have the same key, so they stay in order.
         """
         if self.carbon_report_module_id is not None:
             return str(self.carbon_report_module_id)
