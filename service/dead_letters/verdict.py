@@ -32,7 +32,7 @@ from service.domain.errors import (
 )
 from service.domain.model import Job, Outcome, Record, ReplaceScope
 from service.domain.provider_types import ProviderType, WriteMode
-from service.files.fetch import resolve_claim
+from service.files.fetch import locate_file
 from service.files.store import FileStore
 from service.settings import LimitSettings
 
@@ -196,7 +196,7 @@ class Judge:
         if job.file is None:
             return None
         try:
-            location = await resolve_claim(job.file, self.store, self.limits, datetime.now(UTC))
+            location = await locate_file(job.file, self.store, self.limits, datetime.now(UTC))
             size = await self.store.size(location)
         except UploadError as error:
             return _finding_of_error(error)

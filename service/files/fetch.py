@@ -1,4 +1,4 @@
-"""Fetch the file of a claim check to the local disk, and check that it is what the claim says."""
+"""Fetch a file to the local disk, and check that it is the one that its claim check describes."""
 
 import asyncio
 import hashlib
@@ -61,7 +61,7 @@ async def fetch_file(
     `FileStore.read`. If both the claim check and the content are wrong, the error is about the
     claim check.
     """
-    location = await resolve_claim(file, store, limits, now)
+    location = await locate_file(file, store, limits, now)
     with _translate_full_disk(directory), _open_spool(directory / "spool.csv") as spool:
         writer = _SpoolWriter(file, limits, spool)
         async with aclosing(store.read(location)) as chunks:
@@ -70,7 +70,7 @@ async def fetch_file(
         yield Spool(Path(spool.name), writer.finish())
 
 
-async def resolve_claim(
+async def locate_file(
     file: ClaimCheck, store: FileStore, limits: LimitSettings, now: datetime
 ) -> Location:
     """The location of a file, after all checks that need no byte of it.

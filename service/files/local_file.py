@@ -31,11 +31,11 @@ def claim_check_of(path: Path, url: str) -> dict[str, Any]:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
 
-    claim: dict[str, Any] = {"url": url, "size": size, "sha256": sha256}
+    claim_check: dict[str, Any] = {"url": url, "size": size, "sha256": sha256}
     encoding = _ENCODINGS.get(path.suffix.lower())
     if encoding is not None:
-        claim["content_encoding"] = encoding
-    return claim
+        claim_check["content_encoding"] = encoding
+    return claim_check
 
 
 def local_store(path: Path) -> FileStore:
