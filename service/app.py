@@ -235,7 +235,8 @@ class App:
                 swept = await announce_forgotten(self.engine, publish, topic=topic, after=after)
             except (SQLAlchemyError, OSError, KafkaError, Transient, Environment) as error:
                 known = classify_failure(error)
-                log.warning("sweep_failed", code=known and known.code, reason=type(error).__name__)
+                code = None if known is None else known.code
+                log.warning("sweep_failed", code=code, reason=type(error).__name__)
             else:
                 if swept:
                     log.warning("swept", jobs=swept)

@@ -201,7 +201,7 @@ def _log_end(job: Job, line: LedgerLine, started: datetime) -> None:
     log.info(
         "job_ended",
         job_id=job.job_id,
-        outcome=line.outcome and line.outcome.value,
+        outcome=None if line.outcome is None else line.outcome.value,
         attempts=line.attempts,
         seconds=round((datetime.now(UTC) - started).total_seconds(), 3),
     )
