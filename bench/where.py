@@ -37,7 +37,7 @@ from service.rows.upload import CHUNK_ROWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.rows.checker import Record
+    from service.rows.checker import CopyRow
     from service.settings import Settings
 
 UNITS = 500
@@ -83,7 +83,7 @@ async def once(
         checker = EntryChecker(
             PURCHASES, table.header, RowTags(PURCHASES.id, YEAR, SOURCE.value, job_id), units=units
         )
-        chunks: list[list[Record]] = []
+        chunks: list[list[CopyRow]] = []
         with watch("check"):
             while rows := table.take(CHUNK_ROWS)[0]:
                 chunks.append(checker.check(rows)[0])
