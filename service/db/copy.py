@@ -16,11 +16,11 @@ def escape_json(json: bytes) -> bytes:
 async def copy_lines(
     conn: AsyncConnection, table: str, columns: tuple[str, ...], lines: AsyncIterator[bytes]
 ) -> int:
-    """Write a stream of lines to a table, in the caller's transaction; the number of rows written.
+    """Write a stream of lines to a table, in the caller's transaction.
 
-    A line is its cells in the order of `columns`, with tabs between them and a line feed at the
-    end. Each item of the stream is one or more whole lines. The next item is asked for when the
-    socket has taken the one before, so memory stays flat.
+    Returns the number of rows written. A line is its cells in the order of `columns`, with tabs
+    between them and a line feed at the end. Each item of the stream is one or more whole lines. The
+    next item is asked for when the socket has taken the one before, so memory stays flat.
     """
     # SQLAlchemy has no COPY; the driver's connection is in the same transaction.
     driver = (await conn.get_raw_connection()).driver_connection

@@ -40,7 +40,7 @@ _LARGEST_JOB_ID = text("""
 
 
 async def insert_entries(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
-    """Write a stream of COPY lines with the cells of `COLUMNS`; the number of rows written."""
+    """Write a stream of COPY lines, cells as in `COLUMNS`. Returns the number of rows written."""
     return await copy_lines(conn, "data_entries", COLUMNS, lines)
 
 

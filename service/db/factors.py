@@ -93,7 +93,7 @@ _COMPARE = text("""
 
 
 async def stage_factors(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> int:
-    """Write an upload's factors to the temporary table `incoming_factors`; their number.
+    """Write an upload's factors to the temporary table `incoming_factors`. Returns their number.
 
     A line is COPY text with two cells, the classification and the values, both as JSON. The real
     factors are not touched, and no lock is taken.
@@ -109,28 +109,29 @@ async def stage_factors(conn: AsyncConnection, lines: AsyncIterator[bytes]) -> i
 async def take_factor_head(
     conn: AsyncConnection, type_id: int, year: int, *, job_id: int, fence: int
 ) -> int | None:
-    """Lock the type and year, and make this job their head; None if that was allowed.
+    """Lock the type and year, and make this job their head.
 
-    Waits for other jobs on the same type and year to end. If the head is above the `fence`, it is
-    left as it is and its job id is returned: the caller must change nothing.
+    Waits for other jobs on the same type and year to end. Returns None if the head was not above
+    the `fence`. Else the head is left as it is, and its job id is returned: the caller must change
+    nothing.
     """
     scope = {"type_id": type_id, "year": year}
 
-    # The lock is the row of the head, from here to the end of the transaction. This is a statement
-    # of its own: one that has waited for a lock still reads the snapshot from before the wait, so
-    # joined with the match it would miss the factors that the other job has just committed.
+    # The lock is the row of the head, from here to the end of the transaction. Never join this
+    # statement with the match: `service.db` explains lock waits.
     if await conn.scalar(_TAKE_HEAD, scope | {"job_id": job_id, "fence": fence}) is not None:
         return None
-    newer: int = await conn.scalar(_HEAD, scope)
-    return newer
+    head_above_fence: int = await conn.scalar(_HEAD, scope)
+    return head_above_fence
 
 
 async def replace_factors(
     conn: AsyncConnection, type_id: int, year: int, *, job_id: int, kept: Collection[str]
 ) -> FactorCounts:
-    """Make the type and year hold exactly the staged factors, and the `kept` ones; what changed.
+    """Make the type and year hold exactly the staged factors, and the `kept` ones.
 
-    `kept` are identities (JSON) whose old rows stay although the upload has no valid row for them.
+    Returns what changed. `kept` are identities (JSON) whose old rows stay although the upload has
+    no valid row for them.
     """
     # No lock is taken here. `take_factor_head` must have been called before: it keeps every other
     # job away from these factors until the transaction ends.

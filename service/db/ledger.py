@@ -112,9 +112,9 @@ async def begin_attempt(
 async def lock_line(conn: AsyncConnection, job: Job, *, topic: str) -> LedgerLine:
     """Read the job's line and lock it until the transaction ends.
 
-    A second delivery of the same job waits here. It then reads what the first one has committed:
-    a SELECT ... FOR UPDATE that has waited returns the newest version of the row.
-    Raises `JobIdConflict` if the line belongs to another upload.
+    A second delivery of the same job waits here. It then reads what the first one has committed
+    (`service.db` explains lock waits). Raises `JobIdConflict` if the line belongs to another
+    upload.
     """
     return await _read_line(conn, job, topic, lock=True)
 
@@ -147,10 +147,10 @@ async def close_line(
 ) -> bool:
     """Make the job's line final, with its outcome, its counts and its event.
 
-    Returns True if any dead letter, of any job, still needs an end. Only then is it worth one more
-    round trip to settle the letters that this end answers.
+    Returns True if any dead letter, of any job, is unfinished. Only then is it worth one more round
+    trip to settle the letters that this end answers.
     """
-    letters_are_open: bool = await conn.scalar(
+    some_are_unfinished: bool = await conn.scalar(
         _CLOSE,
         {
             "job_id": job.job_id,
@@ -167,7 +167,7 @@ async def close_line(
             "event": event.value,
         },
     )
-    return letters_are_open
+    return some_are_unfinished
 
 
 async def note_failure(conn: AsyncConnection, job_id: int, code: str, *, now: datetime) -> None:
@@ -183,9 +183,10 @@ async def mark_announced(conn: AsyncConnection, job_id: int, *, now: datetime) -
 async def lock_unannounced(
     conn: AsyncConnection, *, topic: str, before: datetime, limit: int
 ) -> Sequence[tuple[int, Record]]:
-    """Lock final jobs that ended before `before` and are not announced; their ids and events.
+    """Lock final jobs that ended before `before` and are not announced.
 
-    The oldest come first. Jobs that another transaction has locked are skipped.
+    Returns their ids and events. The oldest come first. Jobs that another transaction has locked
+    are skipped.
     """
     rows = await conn.execute(_UNANNOUNCED, {"before": before, "limit": limit})
     return [

@@ -1,7 +1,8 @@
 """The central rule of the service: which job may write a scope, and which older rows it deletes.
 
-A scope is (carbon_report_module_id, data_entry_type_id, source). The head of a scope is the job
-whose rows are in it. Every function works inside the caller's transaction and commits nothing.
+A scope is (carbon_report_module_id, data_entry_type_id, source). The head of a scope is the last
+job that replaced it, even with no rows. Every function works inside the caller's transaction and
+commits nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.domain.provider_types import DataEntrySource
 
-# One statement does three things: it locks the heads, turns away a job that is too old (the WHERE),
-# and writes this job as the new head. It returns a row for each head that it wrote.
-# ORDER BY: two jobs over the same scopes lock the heads in the same order, so one of them waits
-# for the other. In any other order they could wait for each other, a deadlock.
+# One statement does three things: it locks the heads, leaves a head above the fence as it is (the
+# WHERE), and writes this job as the new head of all others. It returns a row for each head that it
+# wrote. ORDER BY: two jobs over the same scopes lock the heads in the same order, so one of them
+# waits for the other. In any other order they could wait for each other, a deadlock.
 _WRITE_HEADS = text("""
     INSERT INTO scope_heads (carbon_report_module_id, data_entry_type_id, source, job_id)
     SELECT module_id, :type_id, :source, :job_id
@@ -89,22 +90,20 @@ async def take_scope_heads(
     job_id: int,
     fence: int,
 ) -> int | None:
-    """Lock the job's scopes and make the job their head; None if that was allowed everywhere.
+    """Lock the job's scopes and make the job their head.
 
-    Waits for other jobs on the same scopes to end. If the head of any scope is above the `fence`,
-    returns the highest job id among the other heads; the caller must then roll back, because some
-    heads may have been written already.
+    Waits for other jobs on the same scopes to end. Returns None if no head was above the `fence`.
+    Else returns the highest job id among the other heads; the caller must then roll back, because
+    some heads may have been written already.
 
-    Never join this statement with the delete or the counts. A statement that has waited for a lock
-    still reads the snapshot from before the wait, so they would not see the rows that the other
-    job has committed meanwhile, and would leave them in place.
+    Never join this statement with the delete or the counts: `service.db` explains lock waits.
     """
     scope = {"modules": list(modules), "type_id": type_id, "source": source.value, "job_id": job_id}
     taken = await conn.execute(_WRITE_HEADS, scope | {"fence": fence})
     if len(taken.all()) == len(modules):
         return None
-    newer: int = await conn.scalar(_HIGHEST_HEAD, scope)
-    return newer
+    head_above_fence: int = await conn.scalar(_HIGHEST_HEAD, scope)
+    return head_above_fence
 
 
 async def modules_holding(
@@ -123,10 +122,11 @@ async def delete_by_source(
     *,
     keep_job_id: int,
 ) -> int:
-    """Delete the rows of one type and source that any other job wrote; the number of rows deleted.
+    """Delete the rows of one type and source that any other job wrote.
 
-    Rows without a `created_by_id` count as written by another job. The caller must have taken the
-    heads of the scopes, which is the lock that keeps other jobs of the same source out.
+    Returns the number of rows deleted. Rows without a `created_by_id` count as written by another
+    job. The caller must have taken the heads of the scopes, which is the lock that keeps other jobs
+    of the same source out.
     """
     scope = {
         "modules": list(modules),

@@ -180,9 +180,9 @@ scope_heads = sa.Table(
     sa.Column("source", sa.SmallInteger, primary_key=True),
     sa.Column("job_id", sa.BigInteger, nullable=False),
 )
-"""Which job's rows are in a scope.
+"""The head of each scope: the last job that replaced it.
 
-A job locks the scope by writing its head. A job whose fence is below the head is turned away.
+A job locks the scope by writing its head. A job whose fence is below the head ends `superseded`.
 """
 
 factor_heads = sa.Table(
@@ -192,7 +192,7 @@ factor_heads = sa.Table(
     sa.Column("year", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("job_id", sa.BigInteger, nullable=False),
 )
-"""Which job's factors are in force for a type and year."""
+"""The head of each type and year of factors: the last job that replaced them."""
 
 member_locks = sa.Table(
     "member_locks",

@@ -156,7 +156,9 @@ class Job:
     def fence(self) -> int:
         """The highest job id that may be the head of this job's scopes.
 
-        If a job with a higher id is the head of one of them, this job ends `superseded`.
+        If the head of any scope is above this fence, the job ends `superseded`. Without `based_on`,
+        the fence is just below the job's own id, so such a head is a newer job. With `based_on`,
+        the fence may be lower, so such a head may be older than this job.
         """
         if self.based_on is None:
             return self.job_id - 1
@@ -231,7 +233,7 @@ class Result:
     """How a job ended; the completion event is made from it.
 
     `rows_processed + rows_skipped == rows_total` if the outcome is succeeded or partial.
-    `superseded_by` is the id of the newer job in the scope, for a superseded job only.
+    `superseded_by` is the id of the head above the job's fence, for a superseded job only.
     """
 
     outcome: Outcome

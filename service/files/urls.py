@@ -7,7 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from service.domain.errors import UrlRefused
 
-_FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\]")
+FORBIDDEN_CHARACTERS = re.compile(r"[\x00-\x1f\x7f\\]")
+"""A character that no URL may have, neither as it is nor percent-encoded."""
+
 _FORBIDDEN_SEGMENTS = {"", ".", ".."}
 
 
@@ -69,7 +71,7 @@ def _normal_host(scheme: str, netloc: str) -> str:
 
 def _segments(url: str, path: str) -> tuple[str, ...]:
     # Both forms are searched: a forbidden character may be in the URL itself or percent-encoded.
-    if url != url.strip() or _FORBIDDEN_CHARACTERS.search(url + path):
+    if url != url.strip() or FORBIDDEN_CHARACTERS.search(url + path):
         raise UrlRefused("unwanted_characters")
 
     # An absolute path begins with a slash, so the text before the first slash must be empty.

@@ -60,9 +60,14 @@ def result_of_reading(upload: Upload, reject_file: str | None) -> Result:
     )
 
 
-def superseded_result(result: Result, newer_job_id: int) -> Result:
-    """The result of a job that changes nothing because a newer job has replaced the same scope."""
-    return replace(result, outcome=Outcome.SUPERSEDED, rows_processed=0, superseded_by=newer_job_id)
+def superseded_result(result: Result, head_above_fence: int) -> Result:
+    """The result of a job that changes nothing because the head of a scope is above its fence.
+
+    `head_above_fence` is the job id of that head.
+    """
+    return replace(
+        result, outcome=Outcome.SUPERSEDED, rows_processed=0, superseded_by=head_above_fence
+    )
 
 
 # Entries

@@ -1,7 +1,9 @@
-"""From the ledger to `uploads.completed`: publish a job's stored event, then mark it as announced.
+"""From the ledger to `uploads.completed`: publish the stored event of a job that has ended.
 
 The ledger is the outbox. The event is stored with the job's outcome, in one transaction, so it
-cannot be lost: if a worker dies before it has published the event, the sweeper does so later.
+cannot be lost: if a worker dies before it has published the event, the sweeper does so later. A job
+is marked as announced once its event is published: by `JobProcessor.mark_announced`, or by the
+sweeper, which is `announce_forgotten`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,14 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service import crash
 from service.db import ledger
-from service.db.engine import autocommit
 from service.db.ledger import LedgerLine
 from service.domain.model import Position, Record
 
 Publish = Callable[[Record], Awaitable[Position]]
 """Sends one record, and returns its position once the broker has acknowledged it.
 
-Raises `BrokerAway`.
+Raises `BrokerAway`, or `RecordRefused` (of `kafka.producer`) if the record is larger than its topic
+allows.
 """
 
 SWEEP_LIMIT = 100
@@ -36,20 +38,15 @@ async def announce_job(publish: Publish, line: LedgerLine) -> None:
     crash.point("after_ack")
 
 
-async def mark_announced(engine: AsyncEngine, line: LedgerLine) -> None:
-    """Note that the event of a line is published, or the sweeper publishes it again."""
-    async with autocommit(engine).connect() as conn:
-        await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
-
-
 async def announce_forgotten(
     engine: AsyncEngine, publish: Publish, *, topic: str, after: timedelta
 ) -> int:
-    """Announce jobs that ended at least `after` ago and are not announced yet; their number.
+    """Announce jobs that ended at least `after` ago and are not announced yet.
 
-    This is for jobs whose worker died after the commit and before publishing, and whose record
-    does not come again. Two sweepers that run at the same time take different jobs. Raises what
-    `publish` and the database raise; the events published so far may then be published again.
+    Returns the number of these jobs. Their workers died after the commit and before publishing, and
+    their records do not come again. Two sweepers that run at the same time take different jobs.
+    Raises what `publish` and the database raise; the events published so far may then be published
+    again.
     """
     async with engine.begin() as conn:
         before = datetime.now(UTC) - after

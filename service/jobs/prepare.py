@@ -1,14 +1,14 @@
 """Everything that happens to an upload before its transaction.
 
-`prepare_upload` fetches the file and, at the same time, looks up what the rows are checked against.
-The rows themselves are read and checked later, while the transaction writes them.
+`prepare_upload` looks up the module that the message names, if it names one. It then fetches the
+file and, at the same time, looks up what the rows are checked against. The rows themselves are read
+and checked later, while the transaction writes them.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +19,7 @@ from service.db.engine import autocommit
 from service.domain.catalogue import CatalogueType, EntryType, entry_type, factor_type, module_name
 from service.domain.errors import JobIdTooLarge, Refusal
 from service.domain.model import Job, Placement
-from service.domain.provider_types import WriteMode
+from service.domain.provider_types import ModuleNamedBy
 from service.files.fetch import fetch_file
 from service.files.spools import spool_directory
 from service.files.store import FileStore
@@ -29,12 +29,6 @@ from service.rows.reject_file import RejectFile
 from service.rows.table import Table, open_csv, open_rows
 from service.rows.upload import Progress, Upload
 from service.settings import LimitSettings
-
-MakeChecker = Callable[[Sequence[str]], EntryChecker | FactorChecker]
-"""Makes the checker of a job's rows from the header of the upload."""
-
-LONGEST_NAME = 255
-"""Longest name of a file in bytes, as common file systems allow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +41,19 @@ class PrepareDependencies:
     job_id_width: entries.JobIdWidth = field(default_factory=entries.JobIdWidth)
 
 
+@dataclass(frozen=True, slots=True)
+class _EntryLookups:
+    """What the rows of entries are checked against: the arguments of an `EntryChecker`.
+
+    Exactly one of `units` and `module` is set, or neither for factors. `stored_ids` is None for a
+    type without a unique id.
+    """
+
+    units: Mapping[str, Placement | None] | None = None
+    module: Placement | None = None
+    stored_ids: Mapping[int, set[str]] | None = None
+
+
 @asynccontextmanager
 async def prepare_upload(
     job: Job, dependencies: PrepareDependencies, progress: Progress
@@ -56,50 +63,25 @@ async def prepare_upload(
     Raises `Refusal` if the whole upload is refused before its first row, `JobIdTooLarge`, and the
     `Poison`, `Transient` and `Environment` errors of fetching.
     """
-    kind = _catalogue_type(job)
+    catalogue_type = _catalogue_type(job)
     with spool_directory(job.job_id) as directory:
-        module = await _find_named_module(job, kind, dependencies)
+        # Before the fetch, because a job whose module is wrong is refused without its file, however
+        # large that is, and with this reason even if the file is wrong too.
+        module = await _find_named_module(job, catalogue_type, dependencies)
 
-        # The look-ups run while the file is fetched; the header is known once it is open.
+        # The look-ups run while the file is fetched. The checker also needs the header, which is
+        # known once the file is open.
         async with (
-            background_task(_look_up_checker(job, kind, module, dependencies)) as looking_up,
-            _open_table(job, kind, dependencies, Path(directory), progress) as table,
+            background_task(_look_up(job, catalogue_type, module, dependencies)) as looking_up,
+            _open_table(job, catalogue_type, dependencies, Path(directory), progress) as table,
         ):
-            make_checker = await looking_up
-            checker = make_checker(table.header)
+            checker = _make_checker(job, catalogue_type, table.header, await looking_up)
             rejects = RejectFile(Path(directory) / "rejected.csv", table.header)
             progress.stage = "inserting"
             crash.point("after_parse")
             yield Upload(
                 job, table, checker, rejects, max_rows=dependencies.limits.rows, progress=progress
             )
-
-
-async def save_rejects(job: Job, upload: Upload, store: FileStore) -> str | None:
-    """Write the reject file to the store; its URL, or None if the upload has no bad row.
-
-    The file of an earlier attempt is overwritten.
-    """
-    if not upload.rejects.any:
-        return None
-    upload.rejects.close()
-    url = reject_url(job, store)
-    await store.write(url, upload.rejects.path)
-    return url
-
-
-def reject_url(job: Job, store: FileStore) -> str:
-    """The URL of a job's reject file.
-
-    It is beside the job's input if that place can be written and the name is not too long, else
-    in `rejected/` under the storage root.
-    """
-    if job.file is not None and store.is_in_root_store(job.file.url):
-        location, suffix = store.resolve(job.file.url), f".{job.job_id}.rejected.csv"
-        name = location.path.rpartition("/")[2]
-        if len(name.encode()) + len(suffix) <= LONGEST_NAME:
-            return store.sibling_url(location, suffix)
-    return store.url_under_root(f"rejected/{job.job_id}.csv")
 
 
 def _catalogue_type(job: Job) -> CatalogueType:
@@ -109,7 +91,7 @@ def _catalogue_type(job: Job) -> CatalogueType:
 
 
 async def _find_named_module(
-    job: Job, kind: CatalogueType, dependencies: PrepareDependencies
+    job: Job, catalogue_type: CatalogueType, dependencies: PrepareDependencies
 ) -> modules.Module | None:
     """The module that a unit-specific job names; None for other jobs.
 
@@ -125,13 +107,16 @@ async def _find_named_module(
         raise Refusal("unknown_module", module=module_id)
     if module.year != job.year:
         raise Refusal("wrong_year", module=module_id, module_year=module.year, job_year=job.year)
-    if isinstance(kind, EntryType) and module.module_type_id != kind.module_type_id:
+    if (
+        isinstance(catalogue_type, EntryType)
+        and module.module_type_id != catalogue_type.module_type_id
+    ):
         raise Refusal(
             "wrong_module_type",
             module=module_id,
             module_type=module_name(module.module_type_id),
-            type=kind.name,
-            expected=module_name(kind.module_type_id),
+            type=catalogue_type.name,
+            expected=module_name(catalogue_type.module_type_id),
         )
     return module
 
@@ -139,15 +124,16 @@ async def _find_named_module(
 @asynccontextmanager
 async def _open_table(
     job: Job,
-    kind: CatalogueType,
+    catalogue_type: CatalogueType,
     dependencies: PrepareDependencies,
     directory: Path,
     progress: Progress,
 ) -> AsyncIterator[Table]:
     """Open the job's inline rows, or fetch its file into `directory` and open that."""
-    per_year = job.mode is WriteMode.REPLACE
+    # False for factors too. They have no unit, so the catalogue's columns are the same either way.
+    per_year = job.provider_type.module_named_by is ModuleNamedBy.ROW
     if job.file is None:
-        yield open_rows(job.rows or (), kind, per_year=per_year)
+        yield open_rows(job.rows or (), catalogue_type, per_year=per_year)
         return
 
     def note_bytes(count: int) -> None:
@@ -170,34 +156,54 @@ async def _open_table(
         # From here on, progress counts the bytes of the decompressed spool.
         progress.bytes_done, progress.bytes_total = 0, spool.size
         yield stack.enter_context(
-            open_csv(spool.path, kind, per_year=per_year, max_columns=limits.columns)
+            open_csv(spool.path, catalogue_type, per_year=per_year, max_columns=limits.columns)
         )
 
 
-async def _look_up_checker(
-    job: Job, kind: CatalogueType, module: modules.Module | None, dependencies: PrepareDependencies
-) -> MakeChecker:
-    """Look up what the job's rows are checked against. Raises `JobIdTooLarge`.
+async def _look_up(
+    job: Job,
+    catalogue_type: CatalogueType,
+    module: modules.Module | None,
+    dependencies: PrepareDependencies,
+) -> _EntryLookups:
+    """Look up what the job's rows are checked against; factors are checked against nothing.
 
-    For a per-year job these are the units with their modules. For a type with a unique id, these
-    are also the ids that other entries of the modules hold.
+    For a job whose rows name their unit, these are all units with their modules. For a type with a
+    unique id, these are also the ids that other entries of the modules hold. Raises
+    `JobIdTooLarge`.
     """
-    if not isinstance(kind, EntryType):
-        return partial(FactorChecker, kind)
+    if not isinstance(catalogue_type, EntryType):
+        return _EntryLookups()
 
-    units = held = None
+    units = stored_ids = None
     async with autocommit(dependencies.engine).connect() as conn:
         if not await dependencies.job_id_width.fits(conn, job.job_id):
             raise JobIdTooLarge("job_id", job_id=job.job_id)
         if module is None:
-            units = await modules.units_of_year(conn, job.year, kind.module_type_id)
-        if kind.unique is not None:
+            units = await modules.units_of_year(conn, job.year, catalogue_type.module_type_id)
+        if catalogue_type.unique is not None:
             module_ids = _modules_to_check(module, units)
-            held = await entries.held_ids(conn, job, module_ids, kind.unique)
+            stored_ids = await entries.held_ids(conn, job, module_ids, catalogue_type.unique)
+
+    placement = None if module is None else module.placement
+    return _EntryLookups(units, placement, stored_ids)
+
+
+def _make_checker(
+    job: Job, catalogue_type: CatalogueType, header: Sequence[str], lookups: _EntryLookups
+) -> EntryChecker | FactorChecker:
+    if not isinstance(catalogue_type, EntryType):
+        return FactorChecker(catalogue_type, header)
 
     tags = RowTags(job.data_entry_type_id, job.year, job.source.value, job.job_id)
-    placement = None if module is None else module.placement
-    return partial(EntryChecker, kind, tags=tags, units=units, module=placement, stored_ids=held)
+    return EntryChecker(
+        catalogue_type,
+        header,
+        tags,
+        units=lookups.units,
+        module=lookups.module,
+        stored_ids=lookups.stored_ids,
+    )
 
 
 def _modules_to_check(

@@ -2,13 +2,14 @@
 
 `JobProcessor.process` takes a job through four steps. Each step is one call:
 
-1. begin: count the attempt in the ledger (`transaction.begin_job`). If the job ended before, its
-   stored event is the answer, and step 4 follows at once.
-2. prepare: fetch the file, look up units and modules, open the rows (`prepare.prepare_upload`).
-   Nothing is written to the database.
-3. apply: write the rows and end the job, in one transaction (`transaction.apply_upload`). The
-   completion event is stored in the ledger by the same transaction.
-4. announce: publish the stored event (`outbox.announce_job`).
+- `begin`: count the attempt in the ledger (`transaction.begin_job`). If the job ended before, its
+  stored event is the answer, and `announce` follows at once.
+- `fetch`, for a job with a file, or `prepare`, for a job with rows in its message: look up units
+  and modules, fetch the file, open the rows (`prepare.prepare_upload`). Nothing is written to the
+  database.
+- `apply`: write the rows and end the job, in one transaction (`transaction.apply_upload`). The
+  completion event is stored in the ledger by the same transaction.
+- `announce`: publish the stored event (`outbox.announce_job`).
 
 The caller, `handlers.dispatch`, then commits the record's offset and calls `mark_announced`.
 
@@ -26,12 +27,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from service.contract.events import progress_record
+from service.db import ledger
+from service.db.engine import autocommit
 from service.db.ledger import LedgerLine
 from service.domain.errors import Environment, Refusal, TookTooLong, Transient
 from service.domain.model import Job
 from service.jobs.background import background_task
 from service.jobs.effect import refused_result
-from service.jobs.outbox import Publish, announce_job, mark_announced
+from service.jobs.outbox import Publish, announce_job
 from service.jobs.prepare import PrepareDependencies, prepare_upload
 from service.jobs.transaction import EventRoute, apply_upload, begin_job, end_without_change
 from service.rows.checker import EntryChecker
@@ -40,7 +43,7 @@ from service.rows.upload import Progress, Upload
 log = structlog.get_logger(__name__)
 
 Step = Literal["begin", "fetch", "prepare", "apply", "announce"]
-"""The steps of a job. Step 2 is `fetch` for a job with a file, `prepare` for one with rows."""
+"""The steps of a job; the docstring of this module describes them."""
 
 
 @dataclass(slots=True)
@@ -61,11 +64,12 @@ class JobContext:
     def modules_of(self, job: Job) -> tuple[int, ...] | None:
         """The ids of the modules that the job's rows are for.
 
-        None if the job failed before all its rows were read, or if its rows are factors.
+        None if the job failed before all its rows were read and written, or if its rows are
+        factors.
         """
         if job.carbon_report_module_id is not None:
             return (job.carbon_report_module_id,)
-        if self.upload is None or self.progress.stage != "replacing":
+        if self.upload is None or not self.upload.is_written:
             return None
         checker = self.upload.checker
         if not isinstance(checker, EntryChecker):
@@ -89,11 +93,12 @@ class JobProcessor:
     job_timeout: float = 900.0
 
     async def process(self, job: Job, context: JobContext) -> LedgerLine:
-        """Take a job to its end and publish its completion event; its final line in the ledger.
+        """Take a job to its end and publish its completion event.
 
-        A job that ended before is answered with its stored event. After an error, either the
-        tables are unchanged or the job has ended; in both cases it is safe to process the same
-        job again. Raises `JobIdConflict`, `TookTooLong`, and the errors of the steps.
+        Returns the job's final line in the ledger. A job that ended before is answered with its
+        stored event. After an error, either the tables are unchanged or the job has ended; in both
+        cases it is safe to process the same job again. Raises `JobIdConflict`, `TookTooLong`, and
+        the errors of the steps.
         """
         line = await begin_job(self.engine, job, self.event_route)
         context.attempts, context.first_started_at = line.attempts, line.first_started_at
@@ -112,7 +117,8 @@ class JobProcessor:
         If the note cannot be written, the sweeper publishes the same event once more.
         """
         try:
-            await mark_announced(self.engine, line)
+            async with autocommit(self.engine).connect() as conn:
+                await ledger.mark_announced(conn, line.job_id, now=datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - the event is out, so no error loses anything
             log.warning("announced_not_marked", job_id=line.job_id, reason=type(error).__name__)
 
@@ -139,6 +145,8 @@ class JobProcessor:
                 store = self.dependencies.store
                 return await apply_upload(self.engine, job, upload, store, self.event_route)
         except Refusal as refusal:
+            # The refusal is no failure. From here on, only the transaction that ends the job can
+            # fail, which belongs to this step.
             context.step = "apply"
             return await end_without_change(
                 self.engine, job, refused_result(refusal), self.event_route

@@ -41,7 +41,7 @@ class UploadRequest:
 
     path: Path
     provider_type: ProviderType
-    kind: CatalogueType
+    catalogue_type: CatalogueType
     year: int
     fields: Mapping[str, Any]
 
@@ -90,7 +90,7 @@ class UploadRequest:
         fields = {
             "job_id": job_id,
             "year": self.year,
-            "data_entry_type": self.kind.name,
+            "data_entry_type": self.catalogue_type.name,
             **self.fields,
             "submitted_at": datetime.now(UTC),
             **content,

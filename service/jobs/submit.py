@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from service.domain.errors import UrlRefused
 from service.domain.model import Job, Record
 from service.files.local_file import claim_check_of
 from service.files.store import FileStore
+from service.files.urls import FORBIDDEN_CHARACTERS
 from service.jobs.outbox import Publish
 from service.jobs.request import UploadRequest
 
-_REFUSED_IN_URLS = re.compile(r"[\x00-\x1f\x7f\\]")
-_LONGEST_NAME = 60
+_MAX_NAME_LENGTH = 60
 """Characters of a stored file's name. A longer name loses its beginning, never its suffix."""
 
 
@@ -74,4 +73,4 @@ def _url_if_stored(store: FileStore, path: Path) -> str | None:
 def _name_for_url(path: Path) -> str:
     """The file's name with `_` for each character that a URL of the store must not have."""
     readable = os.fsencode(path.name).decode("utf-8", "replace")
-    return _REFUSED_IN_URLS.sub("_", readable)[-_LONGEST_NAME:]
+    return FORBIDDEN_CHARACTERS.sub("_", readable)[-_MAX_NAME_LENGTH:]

@@ -1,20 +1,41 @@
 """The one transaction of a job: everything that the job changes, it changes here and at once.
 
-The steps of `apply_upload`, in their order:
+The steps of `apply_upload` for a job that **replaces** entries, in their order:
 
 1. lock the job's line in the ledger, so that a second delivery of the same job waits here;
 2. insert the new rows with one COPY, while the file is still being read;
-3. write the heads, which locks the scope and turns away a job that is older than the head;
-4. delete the older rows of the scope;
-5. count what is there now, by source;
-6. close the line with the outcome and the completion event, and settle dead letters;
-7. commit.
+3. write the reject file to the store, if a row is invalid;
+4. find the modules of the scope, and write their heads: this locks the scope, and the job ends
+   `superseded` if the head of any module is above its fence;
+5. for a type with a unique id: lock the modules for the jobs of all sources, and check again that
+   no other entry has an id of this upload (else the job is prepared again);
+6. find the modules that lose rows, delete the older rows of the scope, and count what is there now,
+   by source;
+7. close the line with the outcome and the completion event, and settle dead letters;
+8. commit.
+
+A job that **appends** entries has no scope. It writes no head and deletes nothing: steps 1, 2, 3,
+5, the counts of step 6, 7 and 8.
+
+A job of **factors** has other steps between 1 and 7:
+
+- copy the new factors to a temporary table, then write the reject file as in step 3;
+- write the head of the type and year, which locks them; the job ends `superseded` if the head is
+  above its fence;
+- match the new factors with the old ones; delete, update and insert; count.
 
 A job that may change nothing (rejected, superseded) is rolled back as a whole. Its end is then
 written by a small transaction of its own, `end_without_change`.
 
-Lock order: the job's line, the heads by module id, the member locks by module id. Every job takes
-its locks in this order, so two jobs never wait for each other in a circle.
+Lock order: the job's line, the heads by module id, the member locks by module id, then the dead
+letters that the job settles. Every job takes its locks in this order, so two jobs do not wait for
+each other in a circle, with one rare exception: the dead letters have no order among themselves.
+Two jobs that replaced the same scope never settle at the same time, because one of them waits for
+the heads of the other. But a job without heads (rejected, superseded, or a repeat of a job that has
+ended) settles its own letters while a newer job may settle the same ones as replaced. If these are
+several letters, the two may lock them in different orders, and so may `dead-letters discard`.
+PostgreSQL then ends one of the two with a deadlock error: a job is tried again (40P01 in
+`failures`), and the command can be repeated.
 
 What a job changes (its scope, the counts, the result) is decided in `effect`. The transactions
 begin and end here: no function that is called from here commits.
@@ -28,7 +49,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from service import crash
 from service.contract.events import COMPLETED, UploadCompleted, completion_id, to_record
-from service.db import dead_letters, entries, factors, ledger, scopes
+from service.db import entries, factors, ledger, scopes, settlement
 from service.db.engine import autocommit
 from service.db.ledger import LedgerLine
 from service.domain.catalogue import entry_type
@@ -37,7 +58,7 @@ from service.domain.model import Job, Record, Result
 from service.domain.provider_types import WriteMode
 from service.files.store import FileStore
 from service.jobs import effect
-from service.jobs.prepare import save_rejects
+from service.jobs.rejects import save_rejects
 from service.rows.upload import Upload
 
 
@@ -52,13 +73,14 @@ class EventRoute:
 async def begin_job(engine: AsyncEngine, job: Job, event_route: EventRoute) -> LedgerLine:
     """Open the job's line in the ledger, or count one more attempt at it. Raises `JobIdConflict`.
 
-    This is a transaction of its own, so that a rollback of the job never forgets an attempt. If
-    the line has an event, the job ended before: publish this event as the answer, and do no more.
+    This is not part of the job's transaction, so that a rollback never forgets an attempt. Each
+    statement here commits by itself. If the line has an event, the job ended before: publish this
+    event as the answer, and do no more.
     """
     async with autocommit(engine).connect() as conn:
         line = await ledger.begin_attempt(conn, job, topic=event_route.topic, now=datetime.now(UTC))
         if line.outcome is not None:
-            await dead_letters.settle_letters_of_repeat(conn, job.job_id, line.outcome)
+            await settlement.settle_letters_of_repeat(conn, job.job_id, line.outcome)
         return line
 
 
@@ -85,7 +107,7 @@ async def apply_upload(
             line = await _close_line(conn, job, line, result, event_route)
             crash.point("before_commit")
         else:
-            # Undoes the COPY, and the heads that were written before a newer one was met.
+            # Undoes the COPY, and the heads that were written beside one that is above the fence.
             await transaction.rollback()
     crash.point("after_commit")
 
@@ -118,9 +140,14 @@ async def _write_upload(
     insert = factors.stage_factors if job.is_factors else entries.insert_entries
     async with aclosing(upload.lines()) as lines:
         written = await insert(conn, lines)
+    upload.is_written = True
     upload.progress.stage = "replacing"
 
-    result = effect.result_of_reading(upload, await save_rejects(job, upload, store))
+    # Inside the transaction: only now are all bad rows known, and the event, which this transaction
+    # stores, has the URL of the file. Before the heads: no other job waits for the store.
+    reject_file = await save_rejects(job, upload, store)
+
+    result = effect.result_of_reading(upload, reject_file)
     if not result.outcome.changes_rows:
         return result
     if written != result.rows_processed:
@@ -137,14 +164,13 @@ async def _apply_entries(conn: AsyncConnection, job: Job, upload: Upload, result
     modules = await effect.find_job_modules(conn, job, upload)
 
     if job.mode is WriteMode.REPLACE:
-        # A statement of its own, never joined with the delete or the counts. A statement that has
-        # waited for a lock still reads the snapshot from before the wait: joined, the delete would
-        # not see the rows that the other job has just committed, and would leave them in place.
-        newer = await scopes.take_scope_heads(
+        # Before the delete and the counts, in a statement of its own: `service.db` explains lock
+        # waits.
+        head_above_fence = await scopes.take_scope_heads(
             conn, modules.in_scope, type_id, job.source, job_id=job.job_id, fence=job.fence
         )
-        if newer is not None:
-            return effect.superseded_result(result, newer)
+        if head_above_fence is not None:
+            return effect.superseded_result(result, head_above_fence)
         crash.point("after_lock")
 
     unique_column = entry_type(type_id).unique
@@ -185,9 +211,11 @@ async def _check_members(
 async def _apply_factors(conn: AsyncConnection, job: Job, upload: Upload, result: Result) -> Result:
     """Lock the type and year, then make it hold the factors that the COPY has staged."""
     type_id, year = job.data_entry_type_id, job.year
-    newer = await factors.take_factor_head(conn, type_id, year, job_id=job.job_id, fence=job.fence)
-    if newer is not None:
-        return effect.superseded_result(result, newer)
+    head_above_fence = await factors.take_factor_head(
+        conn, type_id, year, job_id=job.job_id, fence=job.fence
+    )
+    if head_above_fence is not None:
+        return effect.superseded_result(result, head_above_fence)
 
     kept = effect.identities_to_keep(upload)
     counts = await factors.replace_factors(conn, type_id, year, job_id=job.job_id, kept=kept)
@@ -197,12 +225,15 @@ async def _apply_factors(conn: AsyncConnection, job: Job, upload: Upload, result
 async def _close_line(
     conn: AsyncConnection, job: Job, line: LedgerLine, result: Result, event_route: EventRoute
 ) -> LedgerLine:
-    """Make the line final and settle the dead letters that this end answers; the final line."""
+    """Make the line final and settle the dead letters that this end answers.
+
+    Returns the final line.
+    """
     now = datetime.now(UTC)
     event = _completion_event(job, line, result, event_route, now)
-    letters_are_open = await ledger.close_line(conn, job, result, event, now=now)
-    if letters_are_open:
-        await dead_letters.settle_letters(conn, job, result)
+    some_are_unfinished = await ledger.close_line(conn, job, result, event, now=now)
+    if some_are_unfinished:
+        await settlement.settle_letters(conn, job, result)
     return replace(line, outcome=result.outcome, event=event)
 
 

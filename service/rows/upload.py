@@ -76,7 +76,8 @@ class Upload:
     """A job's rows, which are checked while they are read.
 
     Read `lines()` to its end; `tally`, `reason` and `rejects` are complete only then. `progress` is
-    updated while the rows are read.
+    updated while the rows are read. `is_written` becomes True once the database has all good rows;
+    the job's transaction sets it.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Upload:
         self.rejects = rejects
         self.tally = Tally()
         self.progress = progress
+        self.is_written = False
         self._table = table
         self._max_rows = max_rows
 
