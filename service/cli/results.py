@@ -67,7 +67,9 @@ def show_preview(screen: Screen, name: str, event: UploadCompleted) -> None:
 
 
 def show_details(screen: Screen, event: UploadCompleted) -> None:
-    """Show what a job changed, or would change, and the rows that it skipped."""
+    """Show what a job changed, or would change, and the columns and rows that it did not read."""
+    if event.ignored_columns:
+        screen.line(f"Ignored columns: {', '.join(event.ignored_columns)}", "yellow")
     if event.affected_modules:
         screen.line(_describe_modules(event.affected_modules))
     if event.sources:

@@ -77,7 +77,10 @@ class FactorsLine(_Body):
 
 
 class UploadCompleted(_Body):
-    """How a job ended. `row_errors` has the first 100; the reject file has all of them."""
+    """How a job ended. `row_errors` has the first 100; the reject file has all of them.
+
+    `ignored_columns` has the names in the header that the type does not know, 100 at most.
+    """
 
     schema_version: Literal[1] = 1
     job_id: int
@@ -89,6 +92,7 @@ class UploadCompleted(_Body):
     row_errors: list[RowErrorLine]
     reason: ReasonLine | None
     reject_file: str | None
+    ignored_columns: list[str] = []
     sources: list[SourceLine]
     factors: FactorsLine | None
     affected_modules: list[int]
@@ -124,6 +128,7 @@ class UploadCompleted(_Body):
             row_errors=[RowErrorLine.model_validate(error) for error in result.row_errors],
             reason=reason,
             reject_file=result.reject_file,
+            ignored_columns=list(result.ignored_columns),
             sources=_source_lines(result),
             factors=factors,
             affected_modules=list(result.affected_modules),

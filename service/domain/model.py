@@ -247,6 +247,7 @@ class Result:
     factors: FactorCounts | None = None
     affected_modules: tuple[int, ...] = ()
     superseded_by: int | None = None
+    ignored_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ def result_of_reading(upload: Upload, reject_file: str | None) -> Result:
         row_errors=tuple(tally.errors),
         reason=reason,
         reject_file=reject_file,
+        ignored_columns=upload.checker.ignored_columns,
     )
 
 

@@ -29,6 +29,7 @@ from service.rows.row_rules import (
     Layout,
     RowValues,
     Rules,
+    ignored_names,
     quotable_cell,
     read_row,
     sum_rule,
@@ -74,14 +75,15 @@ class _RowChecker(ABC):
     """Checks the rows of one upload in the order of the file, some at a time.
 
     A line without any value is not a row and is not counted. `rows_seen` is the number of rows so
-    far; it grows at the end of each `check`. Raises `ValueError` if the header names a known column
-    more than once.
+    far; it grows at the end of each `check`. `ignored_columns` has the names in the header that are
+    no column of the type. Raises `ValueError` if the header names a known column more than once.
     """
 
     def __init__(
         self, catalogue_type: CatalogueType, header: Sequence[str], *, per_year: bool
     ) -> None:
         self.layout = Layout.of(catalogue_type, header, per_year=per_year)
+        self.ignored_columns = ignored_names(self.layout.columns, header)
         self.rows_seen = 0
         self._compiled_check = compiled_check(catalogue_type, self.layout)
 

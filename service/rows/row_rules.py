@@ -24,6 +24,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
+from itertools import islice
 from math import inf, isfinite
 from typing import NoReturn, Self
 
@@ -43,6 +44,9 @@ from service.domain.texts import TextValue, message_of, shorten
 
 QUOTED_LENGTH = 40
 """The most characters of a cell that a message quotes."""
+
+LISTED_IGNORED = 100
+"""The most ignored columns that an event lists."""
 
 CellValue = str | int | float
 RowValues = Mapping[str, CellValue]
@@ -142,6 +146,19 @@ def repeated_names(columns: Sequence[Column], header: Sequence[str]) -> list[str
     """The names of the columns that a header names more than once."""
     seen = Counter(name.strip() for name in header)
     return [column.name for column in columns if seen[column.name] > 1]
+
+
+def ignored_names(columns: Sequence[Column], header: Sequence[str]) -> tuple[str, ...]:
+    """The names in a header that are no column of the type, in its order and each once.
+
+    Nothing reads the cells below them. They are told all the same, because a misspelled name is one
+    of them: `currncy` would leave every amount in the default currency. At most `LISTED_IGNORED`
+    names, each as `quotable_cell` gives it.
+    """
+    known = {column.name for column in columns}
+    names = dict.fromkeys(name.strip() for name in header)
+    ignored = (quotable_cell(name) for name in names if name and name not in known)
+    return tuple(islice(ignored, LISTED_IGNORED))
 
 
 def read_row(layout: Layout, row: Sequence[str], rules: Rules) -> dict[str, CellValue]:

@@ -73,6 +73,35 @@ async def test_a_compressed_file_reads_the_same(
     assert await stored(university) == [{"fte": 1.0, "note": "x"}]
 
 
+async def test_a_column_that_the_type_does_not_know_is_told(
+    university: University, jobs: Jobs
+) -> None:
+    event = await run(
+        jobs, "colour,unit_institutional_id,Note,,fte,colour\nred,physics,x,?,1,blue\n"
+    )
+    assert event["outcome"] == "succeeded"
+    assert event["ignored_columns"] == ["colour", "Note"]
+    assert await stored(university) == [{"fte": 1.0}]
+
+
+async def test_a_key_of_inline_rows_that_the_type_does_not_know_is_told(jobs: Jobs) -> None:
+    rows = [{"unit_institutional_id": "physics", "fte": 1, "fte_": 2}]
+    event = await jobs.run(API_PER_YEAR, rows, data_entry_type="student")
+    assert event["ignored_columns"] == ["fte_"]
+
+
+async def test_a_rejected_upload_tells_its_ignored_columns_too(jobs: Jobs) -> None:
+    event = await run(jobs, f"{HEADER},{'x' * 50}\nphysics,many,,\n")
+    assert event["outcome"] == "rejected"
+    assert event["ignored_columns"] == ["x" * 39 + "…"]
+
+
+async def test_of_very_many_ignored_columns_the_first_hundred_are_told(jobs: Jobs) -> None:
+    row = {"unit_institutional_id": "physics", "fte": 1} | {f"key {n}": n for n in range(300)}
+    event = await jobs.run(API_PER_YEAR, [row], data_entry_type="student")
+    assert event["ignored_columns"] == [f"key {n}" for n in range(100)]
+
+
 async def test_quotes_commas_newlines_and_accents_are_kept(
     university: University, jobs: Jobs
 ) -> None:

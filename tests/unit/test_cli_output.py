@@ -86,6 +86,11 @@ def test_a_result_has_everything_that_the_event_says() -> None:
     ]
 
 
+def test_columns_that_were_not_read_are_told() -> None:
+    out = shown(show_end, completed("succeeded", ignored_columns=["colour", "[red]Note"]))
+    assert "Ignored columns: colour, [red]Note\n" in out
+
+
 def test_on_a_terminal_the_tables_are_drawn_and_cells_are_no_markup() -> None:
     out = shown(show_end, completed(), terminal=True)
     assert "┃" in out

@@ -29,7 +29,8 @@ _INTRODUCTION = """\
 What an upload of each type may hold. A type is given by its name or its number.
 
 - Files are CSV in UTF-8: commas between the cells, double quotes around a cell where needed.
-- The header has the names exactly as below, in any order. Other columns are ignored.
+- The header has the names exactly as below, in any order. Other columns are ignored, and
+  the result lists them (`ignored_columns`).
 - Cells beyond the header are ignored. A short row has no value in its last columns. A line without
   any value is not a row.
 - Blanks around a cell are removed. An empty cell is no value.
