@@ -67,14 +67,13 @@ class Dispatcher:
                     await topic_consumer.finish_in_background(
                         self._commit_and_mark(kafka_consumer, partition, record.offset + 1, line)
                     )
-                case Retry():
+                case Retry(seconds):
                     _seek_back(kafka_consumer, partition, record.offset)
+                    # The record stays in flight: the stall detector takes an idle consumer that
+                    # does not move for stalled. A rebalance ends this pause at once.
+                    await topic_consumer.wait(seconds)
                 case _:
                     assert_never(disposition)
-
-        # The pause is outside of `working_on`: a rebalance must not wait for it.
-        if isinstance(disposition, Retry):
-            await topic_consumer.wait(disposition.seconds)
 
     async def _decide(
         self,

@@ -51,7 +51,8 @@ async def test_a_database_that_was_away_costs_nothing_but_time(
                 await until(
                     lambda: _is_unready(worker), within=UNREADY_WITHIN, what="the worker is unready"
                 )
-                await asyncio.sleep(scale(6, 300))  # the fault itself
+                # The fault itself; longer than the stall detector is patient.
+                await asyncio.sleep(scale(20, 300))
                 before = await _start_again(own_postgres, trial)
                 returned = time.monotonic()
                 await until(
