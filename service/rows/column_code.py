@@ -36,6 +36,7 @@ from service.domain.catalogue import (
     EntryType,
     Integer,
     Number,
+    Text,
 )
 from service.rows.row_rules import Layout
 
@@ -140,8 +141,10 @@ def _code_of_cell(index: int, column: Column) -> ColumnCode:
             return _choice_code(column, cell, value, f"choices{index}")
         case Date():
             return _code_with_condition(column, cell, _date_condition(cell, value), value)
+        case Text(upper=True):
+            return _text_code(column, f"{cell}.strip().upper()", value)
         case _:
-            return _text_code(column, cell, value)
+            return _text_code(column, f"{cell}.strip()", value)
 
 
 def _code_with_condition(column: Column, cell: str, condition: str, value: str) -> ColumnCode:
@@ -156,12 +159,12 @@ def _code_with_condition(column: Column, cell: str, condition: str, value: str) 
     return ColumnCode(column.name, column.json_key, (condition,), value)
 
 
-def _text_code(column: Column, cell: str, value: str) -> ColumnCode:
+def _text_code(column: Column, text: str, value: str) -> ColumnCode:
     """Any text is good; a NUL character is found later, in the JSON of the whole row."""
-    stripped = f"({value} := {cell}.strip())"
+    is_there = f"({value} := {text})"
     if column.required:
-        return ColumnCode(column.name, column.json_key, (stripped,), value)
-    return ColumnCode(column.name, column.json_key, (), value, present_if=stripped)
+        return ColumnCode(column.name, column.json_key, (is_there,), value)
+    return ColumnCode(column.name, column.json_key, (), value, present_if=is_there)
 
 
 def _number_condition(column: Number, cell: str, value: str) -> str:

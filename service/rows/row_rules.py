@@ -22,7 +22,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from difflib import get_close_matches
 from itertools import islice
 from math import inf, isfinite
@@ -38,6 +38,7 @@ from service.domain.catalogue import (
     Number,
     RowErrorCode,
     SumAtMost,
+    Text,
     columns_of,
 )
 from service.domain.texts import TextValue, message_of, shorten
@@ -61,7 +62,9 @@ A rule gets the values read so far, and raises `InvalidCell`.
 _DECIMAL_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _THOUSANDS_SEPARATORS = re.compile(r"[\s_'’]+")
 _NOT_FINITE_NAMES = {"nan", "inf", "infinity"}
-_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE = re.compile(
+    r"(?P<day>\d{4}([-/])\d\d\2\d\d)(?:[T ](?P<time>\d\d:\d\d(?::\d\d)?))?", re.ASCII
+)
 
 
 class NestedJson(str):
@@ -194,6 +197,8 @@ def read_cell(column: Column, cell: str) -> CellValue | None:
             return _read_choice(column, text)
         case Date():
             return _read_date(column, text)
+        case Text(upper=True):
+            return text.upper()
         case _:
             return text
 
@@ -326,7 +331,8 @@ def _read_choice(column: Choice, text: str) -> str:
 
 def _read_date(column: Date, text: str) -> str:
     # `fromisoformat` alone also accepts 20250318 and dates by week, such as 2025-W12-2.
-    if not _ISO_DATE.fullmatch(text):
+    match = _DATE.fullmatch(text)
+    if match is None:
         raise InvalidCell(
             column.name,
             RowErrorCode.BAD_DATE,
@@ -334,8 +340,11 @@ def _read_date(column: Date, text: str) -> str:
             cell=quotable_cell(text),
             example=column.example,
         )
+    day, time = match["day"].replace("/", "-"), match["time"]
     try:
-        return date.fromisoformat(text).isoformat()
+        if time is None:
+            return date.fromisoformat(day).isoformat()
+        return datetime.fromisoformat(f"{day}T{time}").isoformat()
     except ValueError:
         raise InvalidCell(
             column.name, RowErrorCode.BAD_DATE, "no_such_day", cell=quotable_cell(text)

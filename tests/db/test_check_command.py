@@ -42,7 +42,16 @@ from tests.support.university import (
     University,
 )
 
-FORETOLD = ("outcome", "provider_type", "year", "data_entry_type", "rows", "row_errors", "reason")
+FORETOLD = (
+    "outcome",
+    "provider_type",
+    "year",
+    "data_entry_type",
+    "rows",
+    "row_errors",
+    "reason",
+    "ignored_columns",
+)
 CHANGES = ("sources", "factors", "affected_modules")
 EXIT_CODES = {"succeeded": 0, "partial": 3, "rejected": 4}
 

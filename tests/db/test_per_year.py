@@ -118,6 +118,7 @@ async def test_the_event_says_what_became_of_the_rows_of_every_source(
         "data_entry_type": "other_purchases",
         "rows": {"total": 4, "processed": 3, "skipped": 1},
         "reason": None,
+        "ignored_columns": [],
         "sources": [
             {"source": source.name, "deleted": 3, "inserted": 3, "remaining": 3},
             {"source": "USER_MANUAL", "deleted": 0, "inserted": 0, "remaining": 3},

@@ -12,6 +12,7 @@ from service.domain.catalogue import (
     Date,
     Integer,
     Number,
+    Text,
     columns_of,
     entry_type,
     factor_type,
@@ -39,23 +40,25 @@ ENTRIES = {
     (11, "it", 4): EQUIPMENT,
     (12, "other", 4): EQUIPMENT,
     (20, "plane", 2): (
-        "origin_iata* destination_iata* user_institutional_id* "
-        "cabin_class*{first,business,economy} departure_date:date number_of_trips:int[1,inf]=1"
+        "origin_iata*:upper destination_iata*:upper user_institutional_id* "
+        "cabin_class*{first,business,economy}:any-case departure_date:date "
+        "number_of_trips:int[1,inf]"
     ),
     (21, "train", 2): (
-        "origin_name* origin_country_code* destination_name* destination_country_code* "
-        "user_institutional_id* cabin_class*{first,second} departure_date:date "
-        "number_of_trips:int[1,inf]=1"
+        "origin_name* origin_country_code*:upper "
+        "destination_name* destination_country_code*:upper "
+        "user_institutional_id* cabin_class*{first,second}:any-case departure_date:date "
+        "number_of_trips:int[1,inf]"
     ),
     (30, "building", 3): (
-        "building_location building_name* room_name* "
+        "building_name* room_name* "
         "room_type*{office,miscellaneous,laboratories,archives,libraries,auditoriums} "
         "room_allocation_ratio[0,1]"
     ),
-    (31, "energy_combustion", 3): "name* unit quantity*[0,inf]",
+    (31, "energy_combustion", 3): "name* quantity*[0,inf]",
     (32, "building_embodied_energy", 3): "building_name*",
     (40, "external_clouds", 7): (
-        "service_type* provider* spent_amount*[0,inf] currency{chf,eur,usd}"
+        "service_type* provider* spent_amount*[0,inf] currency{chf,eur,usd}:any-case=eur"
     ),
     (41, "external_ai", 7): (
         "provider* usage_type* requests_per_user_per_day*{1_5,5_20,20_100,gt_100} "
@@ -140,6 +143,8 @@ def _values(column: Column) -> str:
             return f"{{{','.join(column.choices)}}}{':any-case' if column.fold else ''}"
         case Date():
             return ":date"
+        case Text(upper=True):
+            return ":upper"
         case _:
             return ""
 

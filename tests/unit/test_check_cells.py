@@ -23,6 +23,14 @@ PLANE = {
     "user_institutional_id": "7",
     "cabin_class": "economy",
 }
+TRAIN = {
+    "origin_name": "Lausanne",
+    "origin_country_code": "CH",
+    "destination_name": "Paris",
+    "destination_country_code": "FR",
+    "user_institutional_id": "7",
+    "cabin_class": "second",
+}
 
 
 def check_purchase(**cells):
@@ -143,18 +151,40 @@ def test_the_largest_whole_number_is_kept_exactly():
     )
 
 
-@pytest.mark.parametrize("header", [PLANE, PLANE | {"number_of_trips": ""}])
-def test_a_default_stands_in_for_an_empty_cell_and_for_a_missing_column(header):
-    assert stored(check_own("plane", **header))["number_of_trips"] == 1
+CLOUD = {"service_type": "storage", "provider": "Exoscale", "spent_amount": "1"}
+
+
+def test_a_default_stands_in_for_an_empty_cell_and_for_a_missing_column():
     assert stored(check_purchase())["currency"] == "chf"
     assert stored(check_purchase(currency=" "))["currency"] == "chf"
+    assert stored(check_own("external_clouds", **CLOUD))["currency"] == "eur"
+    assert stored(check_own("external_clouds", **CLOUD, currency=""))["currency"] == "eur"
 
 
-def test_only_the_currency_of_purchases_is_taken_in_any_case():
+@pytest.mark.parametrize("header", [PLANE, PLANE | {"number_of_trips": ""}])
+def test_a_missing_number_of_trips_stays_missing(header):
+    assert "number_of_trips" not in stored(check_own("plane", **header))
+
+
+def test_currencies_and_cabins_are_taken_in_any_case():
     assert stored(check_purchase(currency="Usd"))["currency"] == "usd"
-    cloud = {"service_type": "storage", "provider": "Exoscale", "spent_amount": "1"}
-    assert error(check_own("external_clouds", **cloud, currency="EUR")).code == "not_in_list"
-    assert "currency" not in stored(check_own("external_clouds", **cloud, currency=""))
+    assert stored(check_own("external_clouds", **CLOUD, currency=" EUR"))["currency"] == "eur"
+    assert stored(check_own("plane", **PLANE | {"cabin_class": "Economy"}))["cabin_class"] == (
+        "economy"
+    )
+    assert error(check_own("plane", **PLANE | {"cabin_class": "Second"})).code == "not_in_list"
+    assert stored(check_own("train", **TRAIN | {"cabin_class": "SECOND"}))["cabin_class"] == (
+        "second"
+    )
+
+
+def test_codes_of_airports_and_countries_are_stored_in_upper_case():
+    plane = PLANE | {"origin_iata": " gva ", "destination_iata": "Osl"}
+    data = stored(check_own("plane", **plane))
+    assert (data["origin_iata"], data["destination_iata"]) == ("GVA", "OSL")
+    train = TRAIN | {"origin_country_code": "ch", "destination_country_code": "Fr"}
+    data = stored(check_own("train", **train))
+    assert (data["origin_country_code"], data["destination_country_code"]) == ("CH", "FR")
 
 
 @pytest.mark.parametrize("kind", ENTRY_TYPES.values(), ids=lambda kind: kind.name)
@@ -170,11 +200,19 @@ def test_codes_in_a_list_of_numbers_are_stored_as_text():
     assert error(check_own("member", **MEMBER | {"sius_code": "55"})).code == "not_in_list"
 
 
-@pytest.mark.parametrize("cell", ["2025-03-18", " 2024-02-29 "])
-def test_dates_are_kept_as_iso_dates(cell):
-    assert (
-        stored(check_own("plane", **PLANE, departure_date=cell))["departure_date"] == cell.strip()
-    )
+@pytest.mark.parametrize(
+    ("cell", "iso"),
+    [
+        ("2025-03-18", "2025-03-18"),
+        (" 2024-02-29 ", "2024-02-29"),
+        ("2025/03/18", "2025-03-18"),
+        ("2025-03-18T14:30:00", "2025-03-18T14:30:00"),
+        ("2025-03-18 14:30", "2025-03-18T14:30:00"),
+        ("2025/03/18 00:00:00", "2025-03-18T00:00:00"),
+    ],
+)
+def test_dates_are_stored_in_iso_form(cell, iso):
+    assert stored(check_own("plane", **PLANE, departure_date=cell))["departure_date"] == iso
 
 
 @pytest.mark.parametrize(
@@ -185,7 +223,13 @@ def test_dates_are_kept_as_iso_dates(cell):
         "20250318",
         "2025-W12-2",
         "2025-3-18",
-        "2025-03-18T00:00",
+        "2025/03-18",
+        "18/03/2025",
+        "2025-03-18T",
+        "2025-03-18T24:30",
+        "2025-03-18T14",
+        "2025-03-18x14:30",
+        "2025/02/29 10:00",
         "２025-03-18",
         "0000-01-01",
     ],

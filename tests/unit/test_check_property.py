@@ -4,7 +4,8 @@ They are the compiled check, the readable rules, and a slow and obvious one that
 """
 
 import json
-from datetime import date
+from datetime import datetime
+from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from service.domain.catalogue import (
     EntryType,
     Integer,
     Number,
+    Text,
     columns_of,
 )
 from service.domain.model import Placement
@@ -115,7 +117,22 @@ DATES = [
     "2025-03-1８",
     "2025-3-18",
     "25-03-18",
+    "2025/03/18",
+    "2025/03-18",
+    "2025-03-18T14:30",
+    "2025-03-18 14:30:59",
+    "2025/03/18 7:30",
+    "2025-03-18T24:00",
+    "2025-03-18T14:30:59.5",
+    "2025-03-18 ",
 ]
+TIMES_OF_DAY = {
+    "": "",
+    "T%H:%M": "T%H:%M:00",
+    " %H:%M": "T%H:%M:00",
+    "T%H:%M:%S": "T%H:%M:%S",
+    " %H:%M:%S": "T%H:%M:%S",
+}
 
 
 def good(column):
@@ -209,6 +226,8 @@ def value_of(column, cell):
         raise Bad(column.name, {"not_in_list"})
     if isinstance(column, Date):
         return date_of(column, text)
+    if isinstance(column, Text) and column.upper:
+        return text.upper()
     return text
 
 
@@ -237,13 +256,16 @@ def float_of(text):
 
 
 def date_of(column, text):
-    try:
-        day = date(int(text[:4]), int(text[5:7]), int(text[8:]))
-    except ValueError:
-        raise Bad(column.name, {"bad_date"}) from None
-    if str(day) != text:
-        raise Bad(column.name, {"bad_date"})
-    return text
+    for separator, (time, stored_time) in product("-/", TIMES_OF_DAY.items()):
+        try:
+            at = datetime.strptime(text, f"%Y{separator}%m{separator}%d{time}")  # noqa: DTZ007 - cells have no zone
+        except ValueError:
+            continue
+        day = at.date().isoformat()
+        # `strptime` also takes digits without their zero; the rules do not.
+        if day.replace("-", separator) + at.strftime(time) == text:
+            return day + at.strftime(stored_time)
+    raise Bad(column.name, {"bad_date"})
 
 
 def reference(kind, header, rows, *, per_year):

@@ -12,7 +12,6 @@ BUILDING = EntryType(
     "building",
     MODULE,
     (
-        Text("building_location", "The site or campus of the building.", "Écublens"),
         _BUILDING_NAME,
         Text("room_name", "The room, by its number.", "BC 410", required=True),
         Choice(
@@ -44,8 +43,7 @@ ENERGY_COMBUSTION = EntryType(
     MODULE,
     (
         Text("name", "The fuel.", "natural_gas", required=True),
-        Text("unit", "What the quantity counts.", "kWh"),
-        Number("quantity", "How much was burnt, in the given unit.", "1250", required=True),
+        Number("quantity", "How much was burnt, in the unit of the factor.", "1250", required=True),
     ),
 )
 

@@ -21,7 +21,14 @@ CLOUDS = EntryType(
             "830",
             required=True,
         ),
-        Choice("currency", "The currency of the amount.", "eur", choices=("chf", "eur", "usd")),
+        Choice(
+            "currency",
+            "The currency of the amount.",
+            "eur",
+            choices=("chf", "eur", "usd"),
+            fold=True,
+            default="eur",
+        ),
     ),
 )
 

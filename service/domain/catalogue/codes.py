@@ -33,7 +33,10 @@ class RowErrorCode(StrEnum):
     NOT_IN_LIST = "not_in_list", "A text that is not one of the column's values."
     NUL_CHARACTER = "nul_character", "A NUL character (U+0000), which the database cannot store."
     DECIMAL_COMMA = "decimal_comma", "A comma in a number, as in `0,5`: write `0.5`."
-    BAD_DATE = "bad_date", "Not a day of the calendar in the form `YYYY-MM-DD`."
+    BAD_DATE = (
+        "bad_date",
+        "Not a day in the form `YYYY-MM-DD`, with or without a time of day.",
+    )
     UNKNOWN_UNIT = "unknown_unit", "No unit has this institutional id."
     UNIT_WITHOUT_REPORT = (
         "unit_without_report",

@@ -34,7 +34,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Text(Column):
-    """Any text. Blanks around it are removed."""
+    """Any text. Blanks around it are removed.
+
+    With `upper`, the value is stored in upper case: for codes that the application compares
+    exactly.
+    """
+
+    upper: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +79,7 @@ class Choice(Column):
 
 @dataclass(frozen=True, slots=True)
 class Date(Column):
-    """A day of the calendar, `YYYY-MM-DD`."""
+    """A day of the calendar, `YYYY-MM-DD` or `YYYY/MM/DD`, and a time of day if there is one.
+
+    It is stored in the form of ISO 8601: `2025-03-18`, or `2025-03-18T14:30:00`.
+    """

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from service.domain.catalogue.codes import RowErrorCode
-from service.domain.catalogue.columns import Choice, Column, Date, Integer, Number
+from service.domain.catalogue.columns import Choice, Column, Date, Integer, Number, Text
 from service.domain.catalogue.lookup import ENTRY_TYPES, FACTOR_TYPES
 from service.domain.catalogue.upload_types import (
     COMMON,
@@ -36,7 +36,8 @@ What an upload of each type may hold. A type is given by its name or its number.
 - Blanks around a cell are removed. An empty cell is no value.
 - Numbers are written in decimal notation (`1249.90`, `1.2e3`) and stored as 64-bit floats. Whole
   numbers are accepted up to 9007199254740991.
-- Dates are written as `YYYY-MM-DD`.
+- Dates are written as `YYYY-MM-DD` or `YYYY/MM/DD`. A time of day may follow, after a `T` or a
+  blank: `2025-03-18T14:30`.
 - Inline rows of a job follow the same rules. Their values are texts and JSON numbers; null is no
   value.
 
@@ -162,12 +163,12 @@ def _allowed_values(column: Column) -> str:
         case Number():
             return f"number, {column.bounds}"
         case Choice():
-            listed = f"one of {_code_list(column.choices)}"
-            if column.fold:
-                return f"{listed}, in any case; stored in lower case"
-            return listed
+            any_case = ", in any case; stored in lower case" if column.fold else ""
+            return f"one of {_code_list(column.choices)}{any_case}"
         case Date():
             return "date"
+        case Text(upper=True):
+            return "text; stored in upper case"
         case _:
             return "text"
 

@@ -10,13 +10,28 @@ _TRAVELLER = Text(
 )
 _WHEN_AND_HOW_OFTEN = (
     Date("departure_date", "The day of departure.", "2025-03-18"),
-    Integer("number_of_trips", "How many times this trip was made.", "2", minimum=1, default=1),
+    # Without a default: the application takes 1 when it computes, and stores nothing.
+    Integer(
+        "number_of_trips",
+        "How many times this trip was made; without it, the trip counts once.",
+        "2",
+        minimum=1,
+    ),
 )
+
+
+def _code(name: str, meaning: str, example: str) -> Text:
+    return Text(name, meaning, example, required=True, upper=True)
 
 
 def _cabin_class(*values: str) -> Choice:
     return Choice(
-        "cabin_class", "The class travelled in.", values[-1], required=True, choices=values
+        "cabin_class",
+        "The class travelled in.",
+        values[-1],
+        required=True,
+        choices=values,
+        fold=True,
     )
 
 
@@ -25,8 +40,8 @@ PLANE = EntryType(
     "plane",
     MODULE,
     (
-        Text("origin_iata", "IATA code of the airport of departure.", "GVA", required=True),
-        Text("destination_iata", "IATA code of the airport of arrival.", "OSL", required=True),
+        _code("origin_iata", "IATA code of the airport of departure.", "GVA"),
+        _code("destination_iata", "IATA code of the airport of arrival.", "OSL"),
         _TRAVELLER,
         _cabin_class("first", "business", "economy"),
         *_WHEN_AND_HOW_OFTEN,
@@ -39,9 +54,9 @@ TRAIN = EntryType(
     MODULE,
     (
         Text("origin_name", "Station of departure.", "Lausanne", required=True),
-        Text("origin_country_code", "Its country.", "CH", required=True),
+        _code("origin_country_code", "Its country.", "CH"),
         Text("destination_name", "Station of arrival.", "Paris Gare de Lyon", required=True),
-        Text("destination_country_code", "Its country.", "FR", required=True),
+        _code("destination_country_code", "Its country.", "FR"),
         _TRAVELLER,
         _cabin_class("first", "second"),
         *_WHEN_AND_HOW_OFTEN,

@@ -225,7 +225,9 @@ ROW_ERRORS = {
     "not_in_list.none_close": '"{cell}" is not in the list: {listed}.',
     "not_in_list.close": '"{cell}" is not in the list: {listed} (did you mean {close}?).',
     "bad_date.form": '"{cell}" is not a date like {example}; write YYYY-MM-DD.',
-    "bad_date.no_such_day": ('"{cell}" is no day of the calendar; correct it, as YYYY-MM-DD.'),
+    "bad_date.no_such_day": (
+        '"{cell}" is no day of the calendar, or no time of day; correct it, as YYYY-MM-DD.'
+    ),
     "unknown_unit": (
         '"{cell}" is no unit that the application knows; '
         "correct the institutional id, or create the unit first."
