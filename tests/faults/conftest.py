@@ -12,7 +12,7 @@ import pytest
 from service.db.migrate import upgrade
 from service.demo.postgres import EmbeddedPostgres
 from tests.faults.report import Measured, Report, fault_of
-from tests.support.databases import new_database
+from tests.support.databases import new_database_in_loop
 from tests.support.parts import Kafka, Postgres
 from tests.support.trial import Trial
 
@@ -92,7 +92,7 @@ def open_trial(
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[Trial]:
         prefix = f"t{secrets.token_hex(4)}"
-        with new_database(postgres.url, migrated_template) as database:
+        async with new_database_in_loop(postgres.url, migrated_template) as database:
             broker = settings.pop("bootstrap_servers", real_kafka.bootstrap_servers)
             async with Trial.open(database, broker, tmp_path / prefix, prefix, **settings) as trial:
                 yield trial
