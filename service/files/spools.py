@@ -27,8 +27,16 @@ def clear_abandoned_spools(older_than: float) -> int:
     abandoned = [
         path
         for path in Path(gettempdir()).glob(f"{SPOOL_PREFIX}*")
-        if path.stat().st_mtime < before
+        if _was_changed_before(path, before)
     ]
     for path in abandoned:
         shutil.rmtree(path, ignore_errors=True)
     return len(abandoned)
+
+
+def _was_changed_before(path: Path, moment: float) -> bool:
+    try:
+        return path.stat().st_mtime < moment
+    except FileNotFoundError:
+        # Another worker on this machine has ended its job since the directory was listed.
+        return False

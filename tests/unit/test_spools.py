@@ -24,3 +24,12 @@ def test_old_spools_go_and_those_of_jobs_at_work_stay(
         os.utime(path, (time.time() - 100, time.time() - 100))
     assert clear_abandoned_spools(60) == 1
     assert [path.exists() for path in (old, young, foreign)] == [False, True, True]
+
+
+def test_a_spool_that_goes_away_while_it_is_looked_at_disturbs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # A link to nothing is listed but cannot be looked at, like a directory that was just deleted.
+    (tmp_path / f"{SPOOL_PREFIX}7-gone").symlink_to(tmp_path / "nothing")
+    assert clear_abandoned_spools(60) == 0
