@@ -24,6 +24,7 @@ from service.files.store import FileStore
 from service.handlers import external, factors, per_year, unit_specific
 from service.handlers.breaker import Breaker
 from service.handlers.dispatch import Dispatcher
+from service.handlers.failure_handler import FailureHandler
 from service.handlers.faststream_overrides import consumer_broker
 from service.handlers.stall_detector import StallDetector
 from service.handlers.subscriptions import Subscriptions
@@ -123,7 +124,8 @@ class App:
             job_timeout=settings.limits.job_seconds,
         )
         guard = Guard(self.engine, settings.retry)
-        return Dispatcher(processor, topics, self.breaker, guard, settings.retry)
+        failures = FailureHandler(processor, topics, self.breaker, guard, settings.retry)
+        return Dispatcher(processor, self.breaker, guard, failures)
 
     @property
     def http_port(self) -> int:

@@ -11,7 +11,6 @@ from structlog.contextvars import bound_contextvars
 
 from service import crash
 from service.contract.messages import parse_job
-from service.contract.topics import Topics
 from service.db.ledger import LedgerLine
 from service.dead_letters.guard import Guard
 from service.dead_letters.parked_record import Incoming, Replay
@@ -23,7 +22,6 @@ from service.handlers.failure_handler import FailureHandler
 from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
 from service.jobs.processor import JobContext, JobProcessor
 from service.kafka.consumer_record import record_of
-from service.settings import RetrySettings
 
 log = structlog.get_logger(__name__)
 
@@ -34,15 +32,14 @@ class Dispatcher:
     def __init__(
         self,
         processor: JobProcessor,
-        topics: Topics,
         breaker: Breaker,
         guard: Guard,
-        retry: RetrySettings,
+        failure_handler: FailureHandler,
     ) -> None:
         self.breaker = breaker
         self._processor = processor
         self._guard = guard
-        self._failure_handler = FailureHandler(processor, topics, breaker, guard, retry)
+        self._failure_handler = failure_handler
 
     async def dispatch(
         self,
