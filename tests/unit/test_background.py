@@ -1,22 +1,9 @@
 """Work in the background of a body: its result is awaited, or it is given up with the body."""
 
-import asyncio
-
 import pytest
 
 from service.jobs.background import background_task
-
-
-class Work:
-    """Something that is done when it may end."""
-
-    def __init__(self) -> None:
-        self.began, self.may_end, self.ended = asyncio.Event(), asyncio.Event(), False
-
-    async def do(self) -> None:
-        self.began.set()
-        await self.may_end.wait()
-        self.ended = True
+from tests.support.work import Work
 
 
 async def test_work_beside_the_body_gives_its_result_to_who_awaits_it() -> None:

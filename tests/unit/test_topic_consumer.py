@@ -7,22 +7,11 @@ import pytest
 from service.handlers.breaker import Breaker
 from service.handlers.topic_consumer import InFlightRecord, TopicConsumer
 from service.jobs.processor import JobContext
+from tests.support.work import Work
 
 
 def new_consumer() -> TopicConsumer:
     return TopicConsumer("any", Breaker(60))
-
-
-class Work:
-    """Something left to do that takes until it is let go."""
-
-    def __init__(self) -> None:
-        self.began, self.may_end, self.ended = asyncio.Event(), asyncio.Event(), False
-
-    async def do(self) -> None:
-        self.began.set()
-        await self.may_end.wait()
-        self.ended = True
 
 
 async def test_what_is_left_of_a_record_is_not_waited_for() -> None:
